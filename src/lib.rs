@@ -1,1 +1,9 @@
+//! **madang** (마당, the yard where people gather): a chat cluster that does not lose messages.
+//!
+//! One binary is a node; this library is what it is made of. `docs/ARCHITECTURE.md` has
+//! the picture, [`actors`] the cast, [`protocol`] the wire, [`db`] what lasts.
 
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod protocol;
