@@ -3,7 +3,9 @@
 //! One binary is a node; this library is what it is made of. `docs/ARCHITECTURE.md` has
 //! the picture, [`actors`] the cast, [`protocol`] the wire, [`db`] what lasts.
 
+pub mod config;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod limits;
 pub mod protocol;

@@ -1,0 +1,264 @@
+//! How a node shall be: defaults < `madang.toml` < environment < flags, checked once.
+//!
+//! Nothing here is global: a [`Config`] is made at the start and handed down.
+
+mod keys;
+mod secret;
+mod source;
+mod values;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use keys::{KEYS, Key, Shown, example};
+pub use source::{ConfigError, Origin, Setting, Sources};
+pub use values::{Database, Secret};
+
+use crate::protocol::Durability;
+use source::Settings;
+
+/// Everything that a node has been told, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `MADANG_LISTEN`
+    pub listen: SocketAddr,
+    /// `DATABASE_URL`
+    pub database: Database,
+    /// `MADANG_JWT_SECRET`; see [`Config::signing_secret`].
+    pub jwt_secret: Option<Secret>,
+    /// `MADANG_NODE_ID`
+    pub node_id: String,
+    /// `MADANG_ACK`
+    pub ack: Durability,
+    /// `MADANG_WORKERS`, with 0 already counted out.
+    pub workers: usize,
+    /// `MADANG_ALLOWED_ORIGINS`
+    pub allowed_origins: Vec<String>,
+    /// `MADANG_AUTO_PROVISION`
+    pub auto_provision: bool,
+    /// `MADANG_GUESTS`
+    pub guests: bool,
+    /// `MADANG_TRUSTED_PROXIES`
+    pub trusted_proxies: Vec<IpNet>,
+    /// `MADANG_BACKLOG_EVENTS`
+    pub backlog_events: usize,
+    /// `MADANG_DRAIN_SECONDS`
+    pub drain: Duration,
+    /// `MADANG_LIMIT_…`
+    pub limits: Limits,
+    /// What nobody needs to set, but tests may.
+    pub tuning: Tuning,
+    settings: Settings,
+}
+
+/// How much of everything is allowed; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets on this node.
+    pub connections: u32,
+    /// Sockets from one address.
+    pub connections_per_address: u32,
+    /// Sockets of one user.
+    pub connections_per_user: u32,
+    /// New accounts and guests from one address.
+    pub signups_per_minute: u32,
+    /// Wrong passwords for one account.
+    pub signin_failures_per_minute: u32,
+    /// Wrong passwords from one address.
+    pub signin_failures_per_address_per_minute: u32,
+    /// Rooms that one user joins, leaves or makes.
+    pub joins_per_second: u32,
+    /// Messages on one connection.
+    pub publish_per_second: u32,
+    /// Messages in one room.
+    pub room_publish_per_second: u32,
+    /// Frames of any kind on one connection.
+    pub frames_per_second: u32,
+    /// Pages of history and REST requests of one user.
+    pub reads_per_second: u32,
+    /// Requests on one connection that wait for their answer.
+    pub in_flight: u32,
+}
+
+/// Intervals and sizes inside a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// Between two pings to a client.
+    pub heartbeat: Duration,
+    /// A socket that takes nothing for this long is cut.
+    pub stall_cut: Duration,
+    /// A socket must say `hello`, and a request its head, within this.
+    pub hello: Duration,
+    /// Most events in one transaction.
+    pub batch_rows: usize,
+    /// Longest time that an event waits for others to share its transaction.
+    pub batch_age: Duration,
+    /// Typing, presence and receipts of a room are merged over this.
+    pub merge: Duration,
+    /// A room that nobody needs leaves memory after this.
+    pub room_idle: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(25_000),
+            stall_cut: Duration::from_secs(30),
+            hello: Duration::from_secs(10),
+            batch_rows: 500,
+            batch_age: Duration::from_millis(10),
+            merge: Duration::from_millis(250),
+            room_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Config {
+    /// The configuration that these sources come to.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        sources.settle().and_then(Self::check)
+    }
+
+    /// Defaults and these values, no file and no environment: for tests and programs that
+    /// use the library.
+    pub fn with<'a, V: AsRef<str>>(
+        values: impl IntoIterator<Item = (&'a str, V)>,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Settings::defaults();
+        let values = values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.as_ref().to_owned()));
+        settings.set_all(values, Origin::Flag)?;
+        Self::check(settings)
+    }
+
+    /// Every effective value with where it came from.
+    pub fn settings(&self) -> Vec<Setting> {
+        self.settings.in_order()
+    }
+
+    fn check(settings: Settings) -> Result<Self, ConfigError> {
+        use values::*;
+        settings.read("REDIS_URL", NO_CLUSTER, |text| {
+            text.is_empty().then_some(())
+        })?;
+        let flag = |name| settings.read(name, FLAG, flag);
+        Ok(Self {
+            listen: settings.read("MADANG_LISTEN", ADDRESS, address)?,
+            database: settings.read("DATABASE_URL", DATABASE, database)?,
+            jwt_secret: settings.read("MADANG_JWT_SECRET", SECRET, |text| match text {
+                "" => Some(None),
+                text => Secret::parse(text).map(Some),
+            })?,
+            node_id: settings.read("MADANG_NODE_ID", NODE_ID, node_id)?,
+            ack: settings.read("MADANG_ACK", "log or db", durability)?,
+            workers: settings.read("MADANG_WORKERS", "0 to 1024", workers)?,
+            allowed_origins: settings.read("MADANG_ALLOWED_ORIGINS", ORIGINS, origins)?,
+            auto_provision: flag("MADANG_AUTO_PROVISION")?,
+            guests: flag("MADANG_GUESTS")?,
+            trusted_proxies: settings.read("MADANG_TRUSTED_PROXIES", NETWORKS, networks)?,
+            backlog_events: settings.read("MADANG_BACKLOG_EVENTS", "1 or more", |text| {
+                text.parse().ok().filter(|events| *events > 0)
+            })?,
+            drain: settings.read("MADANG_DRAIN_SECONDS", "0 to 3600", |text| {
+                let seconds = text.parse().ok().filter(|seconds| *seconds <= 3600)?;
+                Some(Duration::from_secs(seconds))
+            })?,
+            limits: Limits::check(&settings)?,
+            tuning: Tuning::default(),
+            settings,
+        })
+    }
+}
+
+const SECRET: &str = "at least 32 bytes that nobody can guess, for instance from \
+    `openssl rand -hex 32`; without it one is made and kept in a file";
+const NO_CLUSTER: &str = "this version has no cluster yet: unset it to run one node";
+
+fn durability(text: &str) -> Option<Durability> {
+    match text {
+        "log" => Some(Durability::Log),
+        "db" => Some(Durability::Db),
+        _ => None,
+    }
+}
+
+fn workers(text: &str) -> Option<usize> {
+    match text.parse().ok()? {
+        0 => Some(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+        workers if workers <= 1024 => Some(workers),
+        _ => None,
+    }
+}
+
+impl Limits {
+    fn check(settings: &Settings) -> Result<Self, ConfigError> {
+        let limit = |name| settings.read(name, "a number; 0 is no limit", |text| text.parse().ok());
+        Ok(Self {
+            connections: limit("MADANG_LIMIT_CONNECTIONS")?,
+            connections_per_address: limit("MADANG_LIMIT_CONNECTIONS_PER_ADDRESS")?,
+            connections_per_user: limit("MADANG_LIMIT_CONNECTIONS_PER_USER")?,
+            signups_per_minute: limit("MADANG_LIMIT_SIGNUPS_PER_MINUTE")?,
+            signin_failures_per_minute: limit("MADANG_LIMIT_SIGNIN_FAILURES_PER_MINUTE")?,
+            signin_failures_per_address_per_minute: limit(
+                "MADANG_LIMIT_SIGNIN_FAILURES_PER_ADDRESS_PER_MINUTE",
+            )?,
+            joins_per_second: limit("MADANG_LIMIT_JOINS_PER_SECOND")?,
+            publish_per_second: limit("MADANG_LIMIT_PUBLISH_PER_SECOND")?,
+            room_publish_per_second: limit("MADANG_LIMIT_ROOM_PUBLISH_PER_SECOND")?,
+            frames_per_second: limit("MADANG_LIMIT_FRAMES_PER_SECOND")?,
+            reads_per_second: limit("MADANG_LIMIT_READS_PER_SECOND")?,
+            in_flight: limit("MADANG_LIMIT_IN_FLIGHT")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(name: &str, value: &str) -> String {
+        Config::with([(name, value)]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_default_is_allowed() {
+        let config = Config::with::<&str>([]).unwrap();
+        assert_eq!(config.listen.port(), 8080);
+        assert_eq!(config.database, Database::Sqlite("madang.db".into()));
+        assert_eq!(config.settings().len(), KEYS.len());
+        assert!(config.workers >= 1 && !config.guests);
+    }
+
+    #[test]
+    fn a_refusal_says_which_where_from_and_what_is_allowed() {
+        assert_eq!(
+            refusal("MADANG_GUESTS", "maybe"),
+            "MADANG_GUESTS = maybe (from flag) is not allowed: true or false"
+        );
+        assert!(refusal("MADANG_LISTEN", "here").contains("127.0.0.1:8080"));
+        assert!(refusal("REDIS_URL", "redis://:pw@r").contains("no cluster yet"));
+    }
+
+    #[test]
+    fn a_secret_is_shown_nowhere() {
+        let weak = refusal("MADANG_JWT_SECRET", "hunter2");
+        assert!(
+            !weak.contains("hunter2") && weak.contains("32 bytes"),
+            "{weak}"
+        );
+        let secret = "0123456789abcdef0123456789abcdef";
+        let config = Config::with([
+            ("MADANG_JWT_SECRET", secret),
+            ("DATABASE_URL", "postgres://ann:hunter2@db/chat"),
+        ])
+        .unwrap();
+        let shown: Vec<String> = config.settings().iter().map(Setting::shown).collect();
+        let everything = format!("{config:?} {shown:?}");
+        assert!(!everything.contains(secret), "{everything}");
+        assert!(!everything.contains("hunter2"), "{everything}");
+    }
+}

@@ -1,0 +1,105 @@
+//! How much is too much: rates, wrong guesses and counted places, all in bounded memory.
+//!
+//! Whoever reaches a limit is told so, and when to come again. 0 is no limit everywhere.
+
+mod attempts;
+mod rates;
+mod slots;
+
+use std::net::{IpAddr, Ipv6Addr};
+
+pub use attempts::{Attempt, Attempts};
+pub use rates::{KeyedRate, Rate};
+pub use slots::{Slot, Slots};
+
+use crate::config;
+use crate::ids::{RoomId, UserId};
+
+/// A network address as limits count it: a whole IPv6 /64 is one, as one customer has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address(IpAddr);
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let network = u128::from(v6) & !u128::from(u64::MAX);
+                IpAddr::V6(Ipv6Addr::from(network))
+            }
+            v4 => v4,
+        })
+    }
+}
+
+/// Every limit that is shared by the connections of a node.
+#[derive(Debug)]
+pub struct Limiters {
+    /// New accounts and guests, by address.
+    pub signups: KeyedRate<Address>,
+    /// Wrong passwords, by the name that was tried.
+    pub signins_by_account: Attempts<String>,
+    /// Wrong passwords, by address.
+    pub signins_by_address: Attempts<Address>,
+    /// Rooms joined, left and made.
+    pub joins: KeyedRate<UserId>,
+    /// Messages of one user on all their connections, and over REST.
+    pub publish: KeyedRate<UserId>,
+    /// Messages in one room.
+    pub room_publish: KeyedRate<RoomId>,
+    /// Pages of history and REST requests.
+    pub reads: KeyedRate<UserId>,
+    /// Sockets on this node.
+    pub connections: Slots<()>,
+    /// Sockets from one address.
+    pub connections_by_address: Slots<Address>,
+    /// Sockets of one user.
+    pub connections_by_user: Slots<UserId>,
+}
+
+impl Limiters {
+    /// The limits that the configuration asks for.
+    pub fn new(limits: &config::Limits) -> Self {
+        let per_user = limits.publish_per_second.saturating_mul(2);
+        let room = limits.room_publish_per_second;
+        Self {
+            signups: KeyedRate::per_minute("new accounts", limits.signups_per_minute),
+            signins_by_account: Attempts::per_minute(
+                "wrong passwords",
+                limits.signin_failures_per_minute,
+            ),
+            signins_by_address: Attempts::per_minute(
+                "wrong passwords",
+                limits.signin_failures_per_address_per_minute,
+            ),
+            joins: twice("joins", limits.joins_per_second),
+            publish: twice("messages", per_user),
+            room_publish: KeyedRate::per_second("messages in this room", room, room),
+            reads: twice("requests", limits.reads_per_second),
+            connections: Slots::new(limits.connections),
+            connections_by_address: Slots::new(limits.connections_per_address),
+            connections_by_user: Slots::new(limits.connections_per_user),
+        }
+    }
+}
+
+/// A rate that may be doubled for a moment.
+fn twice<K: Clone + Eq + std::hash::Hash>(what: &'static str, per_second: u32) -> KeyedRate<K> {
+    KeyedRate::per_second(what, per_second, per_second.saturating_mul(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn one_customer_is_one_address() {
+        assert_eq!(address("2001:db8::1"), address("2001:db8::ffff:2"));
+        assert_ne!(address("2001:db8::1"), address("2001:db8:0:1::1"));
+        assert_eq!(address("::ffff:10.0.0.1"), address("10.0.0.1"));
+        assert_ne!(address("10.0.0.1"), address("10.0.0.2"));
+    }
+}

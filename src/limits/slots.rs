@@ -1,0 +1,92 @@
+//! Counted places: so many at the same time, given back when their holder goes.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Places by key. Keys that hold none take no memory.
+#[derive(Debug, Clone)]
+pub struct Slots<K> {
+    /// Most at a time for each key; 0 is no limit.
+    most: u32,
+    taken: Arc<Mutex<HashMap<K, u32>>>,
+}
+
+/// One place, free again when this is dropped.
+#[derive(Debug)]
+pub struct Slot<K: Hash + Eq> {
+    key: K,
+    taken: Arc<Mutex<HashMap<K, u32>>>,
+}
+
+impl<K: Hash + Eq + Clone> Slots<K> {
+    /// At most this many at a time for each key.
+    pub fn new(most: u32) -> Self {
+        Self {
+            most,
+            taken: Arc::default(),
+        }
+    }
+
+    /// A place, if there is one left.
+    pub fn take(&self, key: K) -> Option<Slot<K>> {
+        let mut taken = lock(&self.taken);
+        let count = taken.entry(key.clone()).or_default();
+        if self.most > 0 && *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Slot {
+            key,
+            taken: self.taken.clone(),
+        })
+    }
+
+    /// How many keys hold at least one.
+    pub fn holders(&self) -> usize {
+        lock(&self.taken).len()
+    }
+}
+
+impl<K: Hash + Eq> Drop for Slot<K> {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.taken);
+        let Some(count) = taken.get_mut(&self.key) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            taken.remove(&self.key);
+        }
+    }
+}
+
+/// A count is changed in one step, so a poisoned lock is as good as new.
+fn lock<K>(taken: &Mutex<HashMap<K, u32>>) -> MutexGuard<'_, HashMap<K, u32>> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_comes_back_when_its_holder_goes() {
+        let slots = Slots::new(2);
+        let first = slots.take("ann").unwrap();
+        let _second = slots.take("ann").unwrap();
+        assert!(slots.take("ann").is_none());
+        let other = slots.take("bob").unwrap();
+        drop(first);
+        assert!(slots.take("ann").is_some());
+        drop(other);
+        assert_eq!(slots.holders(), 1);
+    }
+
+    #[test]
+    fn nought_is_no_limit() {
+        let slots = Slots::new(0);
+        let held: Vec<_> = (0..1000).map(|_| slots.take(()).unwrap()).collect();
+        assert_eq!(held.len(), 1000);
+    }
+}
