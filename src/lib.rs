@@ -3,9 +3,11 @@
 //! One binary is a node; this library is what it is made of. `docs/ARCHITECTURE.md` has
 //! the picture, [`actors`] the cast, [`protocol`] the wire, [`db`] what lasts.
 
+pub mod clock;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod identity;
 pub mod ids;
 pub mod limits;
 pub mod protocol;

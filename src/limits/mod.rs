@@ -33,7 +33,7 @@ impl From<IpAddr> for Address {
 
 /// Every limit that is shared by the connections of a node.
 #[derive(Debug)]
-pub struct Limiters {
+pub struct Rates {
     /// New accounts and guests, by address.
     pub signups: KeyedRate<Address>,
     /// Wrong passwords, by the name that was tried.
@@ -56,7 +56,7 @@ pub struct Limiters {
     pub connections_by_user: Slots<UserId>,
 }
 
-impl Limiters {
+impl Rates {
     /// The limits that the configuration asks for.
     pub fn new(limits: &config::Limits) -> Self {
         let per_user = limits.publish_per_second.saturating_mul(2);
