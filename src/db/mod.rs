@@ -4,8 +4,21 @@
 //! [`Db`] runs them on its own bounded threads. Below, the same query files are compiled
 //! once per database (`docs/ARCHITECTURE.md`, "Two databases").
 
+mod fault;
+mod fold;
+mod handle;
+mod lock;
+mod migrations;
+mod models;
+mod open;
+mod plan;
+mod postgres;
 mod records;
+mod schema;
+mod sqlite;
 
+pub use handle::Db;
+pub use open::{OpenError, OpenOptions, migrate};
 pub use records::*;
 
 use crate::ids::{LoginId, RoomId, Seq, UserId};

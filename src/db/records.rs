@@ -30,6 +30,13 @@ impl RoomKind {
         }
     }
 
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Dm, Self::Group, Self::Open, Self::Broadcast]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+
     /// May somebody who is not in it know that it exists?
     pub const fn is_public(self) -> bool {
         matches!(self, RoomKind::Open | RoomKind::Broadcast)
@@ -253,6 +260,24 @@ pub enum UserRole {
     Admin,
 }
 
+impl UserRole {
+    /// The word on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            UserRole::Guest => "guest",
+            UserRole::User => "user",
+            UserRole::Admin => "admin",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Guest, Self::User, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+    }
+}
+
 /// Whether an account can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UserStatus {
@@ -262,6 +287,24 @@ pub enum UserStatus {
     Suspended,
     /// Given up by its owner; only the id remains.
     Resigned,
+}
+
+impl UserStatus {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            UserStatus::Active => "active",
+            UserStatus::Suspended => "suspended",
+            UserStatus::Resigned => "resigned",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::Resigned]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
 }
 
 /// An account.

@@ -32,6 +32,23 @@ impl ClientId {
         Self(text.into())
     }
 
+    /// When its maker's clock says it was made, Unix milliseconds: both forms begin with it.
+    pub fn made_at(&self) -> i64 {
+        let digits = self.0.bytes().filter(|b| *b != b'-');
+        let time = if self.0.len() == 26 {
+            digits
+                .take(10)
+                .map(crockford_value)
+                .fold(0, |sum, d| sum << 5 | d)
+        } else {
+            let hex = digits
+                .take(12)
+                .map(|b| (b as char).to_digit(16).map_or(0, i64::from));
+            hex.fold(0, |sum, d| sum << 4 | d)
+        };
+        time & 0xffff_ffff_ffff
+    }
+
     /// The id as it is sent and stored.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -55,6 +72,14 @@ fn is_ulid(text: &str) -> bool {
         })
 }
 
+/// What a digit of Crockford's base 32 is worth; 0 for what is none.
+fn crockford_value(digit: u8) -> i64 {
+    b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+        .iter()
+        .position(|d| *d == digit)
+        .map_or(0, |value| value as i64)
+}
+
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -73,6 +98,16 @@ impl<'de> Deserialize<'de> for ClientId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_forms_tell_when_they_were_made() {
+        for (id, at) in [
+            ("0192c2c8-73ff-7c3d-8e4f-0123456789ab", 1_729_844_769_791),
+            ("01JB1CGWZZ8R9S0T1A2B3C4D5E", 1_729_844_769_791),
+        ] {
+            assert_eq!(ClientId::parse(id).map(|id| id.made_at()), Some(at), "{id}");
+        }
+    }
 
     #[test]
     fn only_canonical_ids_are_taken() {

@@ -1,0 +1,37 @@
+//! What a database's error means: an outage, or a refusal for good.
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+use super::StoreError;
+
+/// Does the database refuse this very statement, now and at every repeat?
+///
+/// Only that makes a draft poison. Whatever else goes wrong is an outage: a full disk or a
+/// lost connection must never set a message aside.
+pub fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::DatabaseError(kind, information) => match kind {
+            DatabaseErrorKind::UniqueViolation
+            | DatabaseErrorKind::ForeignKeyViolation
+            | DatabaseErrorKind::NotNullViolation
+            | DatabaseErrorKind::CheckViolation
+            | DatabaseErrorKind::RestrictViolation
+            | DatabaseErrorKind::ExclusionViolation => true,
+            // SQLite's word for a value above its limit; it has no kind of its own.
+            _ => information.message() == "string or blob too big",
+        },
+        Error::SerializationError(_) | Error::InvalidCString(_) => true,
+        _ => false,
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => StoreError::Gone,
+            Error::DeserializationError(cause) => StoreError::Refused(cause.to_string()),
+            error if is_refusal(&error) => StoreError::Refused(error.to_string()),
+            error => StoreError::Unavailable(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What only Postgres says so: sets travel as arrays, one statement for a whole batch.
+
+use diesel::pg::{Pg, PgConnection};
+use diesel::prelude::*;
+use diesel::query_builder::BoxedSqlQuery;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+
+use super::StoreError;
+use super::models::{FoldRow, MemberRow, NewEventRow};
+use super::plan::NewEvent;
+use super::schema;
+
+#[path = "queries/append.rs"]
+pub mod append;
+#[path = "queries/backend.rs"]
+pub mod backend;
+#[path = "queries/events.rs"]
+pub mod events;
+#[path = "queries/logins.rs"]
+pub mod logins;
+#[path = "queries/rooms.rs"]
+pub mod rooms;
+#[path = "queries/users.rs"]
+pub mod users;
+
+/// The connection that the shared query files speak to.
+pub type Conn = PgConnection;
+
+type Bigints = Array<BigInt>;
+type MaybeBigints = Array<Nullable<BigInt>>;
+type Texts = Array<Text>;
+type MaybeTexts = Array<Nullable<Text>>;
+
+/// Runs a transaction that writes.
+pub fn write<T>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.build_transaction().read_write().run(work)
+}
+
+/// Runs a transaction that reads, and sees one moment.
+pub fn read<T>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.build_transaction()
+        .read_only()
+        .repeatable_read()
+        .run(work)
+}
+
+/// The rooms' numbers, kept from changing until the transaction ends. In the order of ids,
+/// so that two writers never wait for each other.
+pub fn lock_rooms(conn: &mut Conn, ids: &[i64]) -> QueryResult<Vec<FoldRow>> {
+    schema::rooms::table
+        .filter(schema::rooms::id.eq_any(ids))
+        .order(schema::rooms::id)
+        .select(FoldRow::as_select())
+        .for_update()
+        .load(conn)
+}
+
+/// The standing of these people in these rooms, kept from changing likewise.
+pub fn lock_members(conn: &mut Conn, rooms: &[i64], users: &[i64]) -> QueryResult<Vec<MemberRow>> {
+    schema::members::table
+        .filter(schema::members::room.eq_any(rooms))
+        .filter(schema::members::user_id.eq_any(users))
+        .order((schema::members::room, schema::members::user_id))
+        .select(MemberRow::as_select())
+        .for_update()
+        .load(conn)
+}
+
+/// Writes events; the count tells whether any was there before.
+pub fn insert_events(conn: &mut Conn, new: &[NewEvent<'_>]) -> QueryResult<usize> {
+    let rows: Vec<NewEventRow<'_>> = new.iter().map(NewEventRow::from).collect();
+    sql_query(
+        "INSERT INTO events (room, seq, n, kind, sender, client_id, target, reply_to, thread, \
+         mentions, at, body, digest) SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+         $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+    )
+    .bind::<Bigints, _>(column(&rows, |row| row.room))
+    .bind::<Bigints, _>(column(&rows, |row| row.seq))
+    .bind::<Bigints, _>(column(&rows, |row| row.n))
+    .bind::<Texts, _>(column(&rows, |row| row.kind))
+    .bind::<Bigints, _>(column(&rows, |row| row.sender))
+    .bind::<Texts, _>(column(&rows, |row| row.client_id))
+    .bind::<MaybeBigints, _>(column(&rows, |row| row.target))
+    .bind::<MaybeBigints, _>(column(&rows, |row| row.reply_to))
+    .bind::<MaybeBigints, _>(column(&rows, |row| row.thread))
+    .bind::<MaybeTexts, _>(column(&rows, |row| row.mentions.as_deref()))
+    .bind::<Bigints, _>(column(&rows, |row| row.at))
+    .bind::<Texts, _>(column(&rows, |row| row.body))
+    .bind::<Bigints, _>(column(&rows, |row| row.digest))
+    .execute(conn)
+}
+
+/// One column of many rows.
+fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+/// A statement about many rows of numbers: each column is one array.
+fn numbers<'a, const N: usize>(
+    sql: &str,
+    rows: &'a [[i64; N]],
+) -> BoxedSqlQuery<'a, Pg, diesel::query_builder::SqlQuery> {
+    (0..N).fold(sql_query(sql).into_boxed(), |query, i| {
+        query.bind::<Bigints, _>(column(rows, |row| row[i]))
+    })
+}
+
+/// Writes rooms' numbers back.
+pub fn save_folds(conn: &mut Conn, folds: &[[i64; 9]]) -> QueryResult<usize> {
+    numbers(
+        "UPDATE rooms SET head = new.head, messages = new.messages, \
+         last_message = new.last_message, rights_seq = new.rights_seq, \
+         membership_seq = new.membership_seq, newest_id_at = new.newest_id_at, \
+         members = new.members, changed_at = new.changed_at \
+         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9) AS new (id, head, messages, \
+         last_message, rights_seq, membership_seq, newest_id_at, members, changed_at) \
+         WHERE rooms.id = new.id",
+        folds,
+    )
+    .execute(conn)
+}
+
+/// Adds to members' counts of messages: room, user, how many.
+pub fn add_sent(conn: &mut Conn, sent: &[[i64; 3]]) -> QueryResult<usize> {
+    numbers(
+        "UPDATE members SET sent = members.sent + new.sent \
+         FROM UNNEST($1, $2, $3) AS new (room, user_id, sent) \
+         WHERE members.room = new.room AND members.user_id = new.user_id",
+        sent,
+    )
+    .execute(conn)
+}
+
+/// Notes who was called by name where, if they are there: user, room, place.
+pub fn add_mentions(conn: &mut Conn, mentions: &[[i64; 3]]) -> QueryResult<usize> {
+    numbers(
+        "INSERT INTO mentions (user_id, room, seq) SELECT new.user_id, new.room, new.seq \
+         FROM UNNEST($1, $2, $3) AS new (user_id, room, seq) \
+         JOIN members ON members.room = new.room AND members.user_id = new.user_id \
+         WHERE members.role IS NOT NULL ON CONFLICT DO NOTHING",
+        mentions,
+    )
+    .execute(conn)
+}
+
+/// Moves marks forward: room, user, and the mark's three numbers.
+pub fn move_marks(conn: &mut Conn, marks: &[[i64; 5]]) -> QueryResult<usize> {
+    numbers(
+        "UPDATE members SET read_seq = new.read_seq, read_n = new.read_n, \
+         read_own = new.read_own \
+         FROM UNNEST($1, $2, $3, $4, $5) AS new (room, user_id, read_seq, read_n, read_own) \
+         WHERE members.room = new.room AND members.user_id = new.user_id \
+         AND members.read_seq < new.read_seq",
+        marks,
+    )
+    .execute(conn)
+}

@@ -1,0 +1,329 @@
+//! The log's one write: places for drafts, and what follows for rooms and members.
+//!
+//! The rows go in on the assumption that no id repeats. Only when the database shows that
+//! the assumption was wrong does anyone look closer, and plan again.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::result::Error::RollbackTransaction;
+use diesel::upsert::excluded;
+
+use super::{
+    Conn, add_mentions, add_sent, events, insert_events, lock_members, lock_rooms, save_folds,
+    write,
+};
+use crate::db::fault::is_refusal;
+use crate::db::fold::{MemberFold, MemberKey, changed_members};
+use crate::db::models::MemberRow;
+use crate::db::plan::{
+    Checked, Effect, Index, Known, NewEvent, Outcome, Plan, RoomChange, RoomFold, plan,
+};
+use crate::db::schema::{events as entries, members, rooms};
+use crate::db::{Append, Appended, MemberRecord, Range, Select, StoreError};
+use crate::ids::{RoomId, Seq};
+use crate::protocol::Place;
+
+/// Most events that a stale append is answered with.
+const NEWER_EVENTS: usize = 200;
+/// Most rows or keys in one statement, so that their values stay within SQLite's limit.
+const ROWS_PER_STATEMENT: usize = 1000;
+
+/// See [`crate::db::Store::append`].
+pub fn append(conn: &mut Conn, batch: &[Append], now: i64) -> Result<Vec<Appended>, StoreError> {
+    let checked: Vec<Vec<Checked<'_>>> = batch
+        .iter()
+        .map(|append| append.drafts.iter().map(Checked::new).collect())
+        .collect();
+    write(conn, |conn| {
+        let mut ids: Vec<i64> = batch.iter().map(|append| append.room.raw()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = lock_rooms(conn, &ids)?;
+        let rooms = rows.into_iter().map(Into::into).collect();
+        let mut planned = insert(conn, batch, &checked, &rooms, now)?;
+        fold_members(conn, &mut planned)?;
+        save_rooms(conn, &planned)?;
+        answer(conn, batch, planned)
+    })
+}
+
+/// Plans and writes, until what was planned is what went in.
+fn insert<'a>(
+    conn: &mut Conn,
+    batch: &[Append],
+    checked: &'a [Vec<Checked<'a>>],
+    rooms: &HashMap<RoomId, RoomFold>,
+    now: i64,
+) -> Result<Plan<'a>, StoreError> {
+    let mut known = Known::default();
+    loop {
+        let planned = plan(batch, checked, rooms, &known, now);
+        match attempt(conn, &planned.rows) {
+            Ok(()) => return Ok(planned),
+            Err(RollbackTransaction) => {
+                let before = known.taken.len();
+                look_up(conn, &planned.rows, &mut known)?;
+                if known.taken.len() == before {
+                    return Err(occupied(&planned.rows));
+                }
+            }
+            Err(error) if is_refusal(&error) => {
+                let poison = find_poison(conn, &planned.rows)?;
+                if poison.is_empty() {
+                    return Err(error.into());
+                }
+                known.poison.extend(poison);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Places that a room's row says are free are not: the row and the log have come apart.
+fn occupied(rows: &[NewEvent<'_>]) -> StoreError {
+    let first = rows.first().map(|row| row.room.to_string());
+    log::error!(
+        "room={} the log is ahead of the room's row; was the database restored in part?",
+        first.unwrap_or_default()
+    );
+    StoreError::Refused("the log is ahead of the room's row".into())
+}
+
+/// Writes all rows, or none: `RollbackTransaction` says that some were there before.
+fn attempt(conn: &mut Conn, rows: &[NewEvent<'_>]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    conn.transaction(|conn| {
+        let inserted = insert_events(conn, rows)?;
+        (inserted == rows.len())
+            .then_some(())
+            .ok_or(RollbackTransaction)
+    })
+}
+
+/// Learns which of these ids are in the log already.
+fn look_up<'a>(
+    conn: &mut Conn,
+    rows: &[NewEvent<'a>],
+    known: &mut Known<'a>,
+) -> Result<(), StoreError> {
+    for some in rows.chunks(ROWS_PER_STATEMENT) {
+        let wanted: HashMap<_, _> = some
+            .iter()
+            .map(|row| {
+                let key = row.key();
+                ((key.0.raw(), key.1.raw(), key.2.as_str()), key)
+            })
+            .collect();
+        let found: Vec<(i64, i64, String, i64, i64, i64, i64)> = entries::table
+            .filter(entries::room.eq_any(wanted.keys().map(|key| key.0)))
+            .filter(entries::sender.eq_any(wanted.keys().map(|key| key.1)))
+            .filter(entries::client_id.eq_any(wanted.keys().map(|key| key.2)))
+            .select((
+                entries::room,
+                entries::sender,
+                entries::client_id,
+                entries::digest,
+                entries::seq,
+                entries::n,
+                entries::at,
+            ))
+            .load(conn)?;
+        for (room, sender, client_id, digest, seq, n, at) in found {
+            if let Some(key) = wanted.get(&(room, sender, client_id.as_str())) {
+                let place = Place {
+                    seq: Seq(seq),
+                    n,
+                    at,
+                };
+                known.taken.insert(*key, (digest, place));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finds, by halving, the rows that the database refuses even alone.
+fn find_poison(conn: &mut Conn, rows: &[NewEvent<'_>]) -> Result<Vec<Index>, StoreError> {
+    let tried = conn.transaction::<(), _, _>(|conn| {
+        insert_events(conn, rows)?;
+        Err(RollbackTransaction)
+    });
+    match tried {
+        Err(RollbackTransaction) | Ok(()) => Ok(Vec::new()),
+        Err(error) if !is_refusal(&error) => Err(error.into()),
+        Err(error) if rows.len() == 1 => {
+            let row = &rows[0];
+            log::warn!(
+                "room={} user={} client_id={} the database refuses an event: {error}",
+                row.room,
+                row.checked.draft.from,
+                row.checked.draft.client_id
+            );
+            Ok(vec![row.index])
+        }
+        Err(_) => {
+            let (left, right) = rows.split_at(rows.len() / 2);
+            let mut poison = find_poison(conn, left)?;
+            poison.extend(find_poison(conn, right)?);
+            Ok(poison)
+        }
+    }
+}
+
+/// Folds the new events into members and mentions, and their numbers into the rooms.
+fn fold_members(conn: &mut Conn, planned: &mut Plan<'_>) -> Result<(), StoreError> {
+    let changed = changed_members(&planned.rows);
+    let before = members_before(conn, &changed)?;
+    let fold = MemberFold::new(&changed, before, &planned.rows);
+    for (room, growth) in &fold.growth {
+        if let Some(room) = planned.rooms.get_mut(room) {
+            room.members += growth;
+        }
+    }
+    let rows: Vec<MemberRow> = fold
+        .members
+        .iter()
+        .map(|((room, _), member)| MemberRow::new(*room, member))
+        .collect();
+    for some in rows.chunks(ROWS_PER_STATEMENT) {
+        save_members(conn, some)?;
+    }
+    if !fold.sent.is_empty() {
+        let sent: Vec<_> = fold
+            .sent
+            .iter()
+            .map(|((room, user), count)| [room.raw(), user.raw(), *count])
+            .collect();
+        add_sent(conn, &sent)?;
+    }
+    if !fold.mentions.is_empty() {
+        let mentions: Vec<_> = fold
+            .mentions
+            .iter()
+            .map(|(user, room, seq)| [user.raw(), room.raw(), seq.0])
+            .collect();
+        add_mentions(conn, &mentions)?;
+    }
+    Ok(())
+}
+
+/// The rows that are about to change.
+fn members_before(
+    conn: &mut Conn,
+    keys: &[MemberKey],
+) -> Result<Vec<(RoomId, MemberRecord)>, StoreError> {
+    let mut before = Vec::with_capacity(keys.len());
+    for some in keys.chunks(ROWS_PER_STATEMENT) {
+        let (rooms, users): (Vec<i64>, Vec<i64>) = some
+            .iter()
+            .map(|(room, user)| (room.raw(), user.raw()))
+            .unzip();
+        for row in lock_members(conn, &rooms, &users)? {
+            let room = row.room();
+            let member = MemberRecord::try_from(row)?;
+            // The two lists together name more pairs than were asked for.
+            if keys.binary_search(&(room, member.user)).is_ok() {
+                before.push((room, member));
+            }
+        }
+    }
+    Ok(before)
+}
+
+fn save_members(conn: &mut Conn, rows: &[MemberRow]) -> QueryResult<usize> {
+    diesel::insert_into(members::table)
+        .values(rows)
+        .on_conflict((members::room, members::user_id))
+        .do_update()
+        .set((
+            members::role.eq(excluded(members::role)),
+            members::seq.eq(excluded(members::seq)),
+            members::joined_seq.eq(excluded(members::joined_seq)),
+            members::sent.eq(excluded(members::sent)),
+            members::read_seq.eq(excluded(members::read_seq)),
+            members::read_n.eq(excluded(members::read_n)),
+            members::read_own.eq(excluded(members::read_own)),
+            members::muted_until.eq(excluded(members::muted_until)),
+        ))
+        .execute(conn)
+}
+
+/// Writes back the rooms that have grown, and what `room` events changed in them.
+fn save_rooms(conn: &mut Conn, planned: &Plan<'_>) -> Result<(), StoreError> {
+    let mut grown: Vec<RoomId> = planned.rows.iter().map(|row| row.room).collect();
+    grown.sort_unstable();
+    grown.dedup();
+    let folds: Vec<_> = grown
+        .iter()
+        .filter_map(|room| planned.rooms.get(room).map(|fold| fold.numbers(*room)))
+        .collect();
+    if !folds.is_empty() {
+        save_folds(conn, &folds)?;
+    }
+    for row in &planned.rows {
+        if let Effect::Room(change) = &row.checked.effect {
+            change_room(conn, row.room, change)?;
+        }
+    }
+    Ok(())
+}
+
+/// The columns that a `room` event may change; `None` leaves one as it is.
+#[derive(AsChangeset)]
+#[diesel(table_name = rooms)]
+struct RoomColumns<'a> {
+    name: Option<&'a str>,
+    name_key: Option<String>,
+    topic: Option<Option<&'a str>>,
+    capacity: Option<Option<i64>>,
+    closed: Option<bool>,
+}
+
+fn change_room(conn: &mut Conn, room: RoomId, change: &RoomChange) -> QueryResult<()> {
+    if *change == RoomChange::default() {
+        return Ok(());
+    }
+    diesel::update(rooms::table.find(room.raw()))
+        .set(RoomColumns {
+            name: change.name.as_deref(),
+            name_key: change.name.as_deref().map(str::to_lowercase),
+            topic: change.topic.as_ref().map(Option::as_deref),
+            capacity: change.capacity,
+            closed: change.closed,
+        })
+        .execute(conn)
+        .map(drop)
+}
+
+fn answer(
+    conn: &mut Conn,
+    batch: &[Append],
+    planned: Plan<'_>,
+) -> Result<Vec<Appended>, StoreError> {
+    let Plan {
+        outcomes, rooms, ..
+    } = planned;
+    let answers = batch.iter().zip(outcomes).map(|(append, outcome)| {
+        Ok(match outcome {
+            Outcome::Done(fates) => Appended::Done(fates),
+            Outcome::NoRoom => Appended::NoRoom,
+            Outcome::Stale => Appended::Stale {
+                newer: events::events(
+                    conn,
+                    append.room,
+                    Range::After(append.basis.head),
+                    Seq::ZERO,
+                    Select::All,
+                    NEWER_EVENTS,
+                )?,
+                head: rooms
+                    .get(&append.room)
+                    .map_or(append.basis.head, |fold| fold.head),
+            },
+        })
+    });
+    answers.collect()
+}

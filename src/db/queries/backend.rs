@@ -1,0 +1,172 @@
+//! [`Store`] on a pool of connections: borrows one, asks one query file.
+
+use diesel::r2d2::{ConnectionManager, PooledConnection};
+
+use super::{Conn, append, events, logins, rooms, users};
+use crate::db::lock::Holder;
+use crate::db::{
+    Append, Appended, LoadedRoom, LoginRecord, Mark, Membership, NewRoom, Range, RoomRecord,
+    Rotation, Select, Store, StoreError, UserPatch, UserRecord,
+};
+use crate::ids::{LoginId, RoomId, Seq, UserId};
+use crate::protocol::Event;
+
+type Manager = ConnectionManager<Conn>;
+/// Connections of this kind, lent one at a time.
+pub type Pool = diesel::r2d2::Pool<Manager>;
+
+/// One database.
+pub struct Backend {
+    /// For questions.
+    pub readers: Pool,
+    /// For changes. SQLite has one writer, whatever we ask for.
+    pub writers: Pool,
+    /// That no other node writes.
+    pub holder: Holder,
+}
+
+impl Backend {
+    fn read<T>(
+        &self,
+        ask: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        ask(&mut *borrow(&self.readers)?)
+    }
+
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        change(&mut *borrow(&self.writers)?)
+    }
+}
+
+fn borrow(pool: &Pool) -> Result<PooledConnection<Manager>, StoreError> {
+    pool.get()
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+impl Store for Backend {
+    fn append(&self, batch: &[Append], now: i64) -> Result<Vec<Appended>, StoreError> {
+        self.holder.check()?;
+        self.write(|conn| append::append(conn, batch, now))
+    }
+
+    fn events(
+        &self,
+        room: RoomId,
+        range: Range,
+        floor: Seq,
+        select: Select,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.read(|conn| events::events(conn, room, range, floor, select, limit))
+    }
+
+    fn mark_at(&self, room: RoomId, user: UserId, seq: Seq) -> Result<Mark, StoreError> {
+        self.read(|conn| events::mark_at(conn, room, user, seq))
+    }
+
+    fn save_marks(&self, marks: &[(RoomId, UserId, Mark)]) -> Result<(), StoreError> {
+        self.write(|conn| events::save_marks(conn, marks))
+    }
+
+    fn create_room(&self, room: &NewRoom) -> Result<RoomRecord, StoreError> {
+        self.write(|conn| rooms::create_room(conn, room))
+    }
+
+    fn room(&self, room: RoomId) -> Result<Option<RoomRecord>, StoreError> {
+        self.read(|conn| rooms::room(conn, room))
+    }
+
+    fn load_room(&self, room: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        self.read(|conn| rooms::load_room(conn, room, recent))
+    }
+
+    fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
+        self.read(|conn| rooms::memberships(conn, user))
+    }
+
+    fn membership(&self, user: UserId, room: RoomId) -> Result<Option<Membership>, StoreError> {
+        self.read(|conn| rooms::membership(conn, user, room))
+    }
+
+    fn open_rooms(
+        &self,
+        query: &str,
+        after: Option<(&str, RoomId)>,
+        limit: usize,
+    ) -> Result<Vec<RoomRecord>, StoreError> {
+        self.read(|conn| rooms::open_rooms(conn, query, after, limit))
+    }
+
+    fn create_user(&self, user: &UserRecord) -> Result<(), StoreError> {
+        self.write(|conn| users::create_user(conn, user))
+    }
+
+    fn user(&self, user: UserId) -> Result<Option<UserRecord>, StoreError> {
+        self.read(|conn| users::user(conn, user))
+    }
+
+    fn users(&self, users: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|conn| users::users(conn, users))
+    }
+
+    fn user_by_sub(&self, sub: &str) -> Result<Option<UserRecord>, StoreError> {
+        self.read(|conn| users::user_by_sub(conn, sub))
+    }
+
+    fn user_by_username(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
+        self.read(|conn| users::user_by_username(conn, username))
+    }
+
+    fn search_users(&self, query: &str, limit: usize) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|conn| users::search_users(conn, query, limit))
+    }
+
+    fn update_user(&self, user: UserId, patch: &UserPatch) -> Result<UserRecord, StoreError> {
+        self.write(|conn| users::update_user(conn, user, patch))
+    }
+
+    fn resign_user(&self, user: UserId, now: i64) -> Result<(), StoreError> {
+        self.write(|conn| users::resign_user(conn, user, now))
+    }
+
+    fn create_login(&self, login: &LoginRecord, token_hash: &str) -> Result<(), StoreError> {
+        self.write(|conn| logins::create_login(conn, login, token_hash))
+    }
+
+    fn rotate_login(
+        &self,
+        token_hash: &str,
+        next_hash: &str,
+        now: i64,
+        expires_at: i64,
+    ) -> Result<Rotation, StoreError> {
+        self.write(|conn| logins::rotate_login(conn, token_hash, next_hash, now, expires_at))
+    }
+
+    fn logins(&self, user: UserId) -> Result<Vec<LoginRecord>, StoreError> {
+        self.read(|conn| logins::logins(conn, user))
+    }
+
+    fn end_logins(
+        &self,
+        user: UserId,
+        login: Option<LoginId>,
+    ) -> Result<Vec<LoginRecord>, StoreError> {
+        self.write(|conn| logins::end_logins(conn, user, login))
+    }
+
+    fn end_login_of(&self, token_hash: &str) -> Result<Option<LoginRecord>, StoreError> {
+        self.write(|conn| logins::end_login_of(conn, token_hash))
+    }
+
+    fn has_login(&self, login: LoginId) -> Result<bool, StoreError> {
+        self.read(|conn| logins::has_login(conn, login))
+    }
+
+    fn sweep_logins(&self, now: i64) -> Result<usize, StoreError> {
+        self.write(|conn| logins::sweep_logins(conn, now))
+    }
+}

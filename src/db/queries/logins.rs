@@ -1,0 +1,148 @@
+//! Logins and their refresh tokens.
+
+use diesel::prelude::*;
+
+use super::{Conn, write};
+use crate::db::models::LoginRow;
+use crate::db::schema::{logins, refresh_tokens as tokens};
+use crate::db::{LoginRecord, Rotation, StoreError};
+use crate::ids::{LoginId, UserId};
+
+/// See [`crate::db::Store::create_login`].
+pub fn create_login(
+    conn: &mut Conn,
+    login: &LoginRecord,
+    token_hash: &str,
+) -> Result<(), StoreError> {
+    write(conn, |conn| {
+        diesel::insert_into(logins::table)
+            .values(&LoginRow::from(login))
+            .execute(conn)?;
+        insert_token(conn, token_hash, login.id, login.expires_at)
+    })
+}
+
+/// See [`crate::db::Store::rotate_login`].
+pub fn rotate_login(
+    conn: &mut Conn,
+    token_hash: &str,
+    next_hash: &str,
+    now: i64,
+    expires_at: i64,
+) -> Result<Rotation, StoreError> {
+    write(conn, |conn| {
+        let usable = tokens::table
+            .find(token_hash)
+            .filter(tokens::used_at.is_null())
+            .filter(tokens::expires_at.gt(now));
+        let used = diesel::update(usable)
+            .set(tokens::used_at.eq(now))
+            .execute(conn)?;
+        let Some((used_at, login)) = login_of(conn, token_hash)? else {
+            return Ok(Rotation::Unknown);
+        };
+        if used == 1 {
+            insert_token(conn, next_hash, login.id, expires_at)?;
+            let renewed = LoginRecord {
+                used_at: now,
+                expires_at,
+                ..login
+            };
+            diesel::update(logins::table.find(renewed.id.raw()))
+                .set((logins::used_at.eq(now), logins::expires_at.eq(expires_at)))
+                .execute(conn)?;
+            return Ok(Rotation::Renewed(renewed));
+        }
+        if used_at.is_none() {
+            return Ok(Rotation::Unknown);
+        }
+        delete_login(conn, login.id)?;
+        Ok(Rotation::Reused(login))
+    })
+}
+
+fn insert_token(
+    conn: &mut Conn,
+    hash: &str,
+    login: LoginId,
+    expires_at: i64,
+) -> Result<(), StoreError> {
+    diesel::insert_into(tokens::table)
+        .values((
+            tokens::hash.eq(hash),
+            tokens::login.eq(login.raw()),
+            tokens::expires_at.eq(expires_at),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// A token's use, if it has been used, and the login that it belongs to.
+fn login_of(conn: &mut Conn, token_hash: &str) -> QueryResult<Option<(Option<i64>, LoginRecord)>> {
+    let row: Option<(Option<i64>, LoginRow)> = tokens::table
+        .find(token_hash)
+        .inner_join(logins::table)
+        .select((tokens::used_at, LoginRow::as_select()))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(used_at, login)| (used_at, login.into())))
+}
+
+/// Its tokens go with it.
+fn delete_login(conn: &mut Conn, login: LoginId) -> QueryResult<usize> {
+    diesel::delete(logins::table.find(login.raw())).execute(conn)
+}
+
+/// See [`crate::db::Store::logins`].
+pub fn logins(conn: &mut Conn, user: UserId) -> Result<Vec<LoginRecord>, StoreError> {
+    let rows = logins::table
+        .filter(logins::user_id.eq(user.raw()))
+        .order((logins::used_at.desc(), logins::id))
+        .select(LoginRow::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().map(LoginRecord::from).collect())
+}
+
+/// See [`crate::db::Store::end_logins`].
+pub fn end_logins(
+    conn: &mut Conn,
+    user: UserId,
+    login: Option<LoginId>,
+) -> Result<Vec<LoginRecord>, StoreError> {
+    write(conn, |conn| {
+        let mut ended = logins(conn, user)?;
+        ended.retain(|record| login.is_none_or(|login| login == record.id));
+        for record in &ended {
+            delete_login(conn, record.id)?;
+        }
+        Ok(ended)
+    })
+}
+
+/// See [`crate::db::Store::end_login_of`].
+pub fn end_login_of(conn: &mut Conn, token_hash: &str) -> Result<Option<LoginRecord>, StoreError> {
+    write(conn, |conn| {
+        let Some((_, login)) = login_of(conn, token_hash)? else {
+            return Ok(None);
+        };
+        delete_login(conn, login.id)?;
+        Ok(Some(login))
+    })
+}
+
+/// See [`crate::db::Store::has_login`].
+pub fn has_login(conn: &mut Conn, login: LoginId) -> Result<bool, StoreError> {
+    let found = diesel::select(diesel::dsl::exists(logins::table.find(login.raw())));
+    Ok(found.get_result(conn)?)
+}
+
+/// See [`crate::db::Store::sweep_logins`].
+pub fn sweep_logins(conn: &mut Conn, now: i64) -> Result<usize, StoreError> {
+    write(conn, |conn| {
+        let logins =
+            diesel::delete(logins::table.filter(logins::expires_at.lt(now))).execute(conn)?;
+        let tokens =
+            diesel::delete(tokens::table.filter(tokens::expires_at.lt(now))).execute(conn)?;
+        Ok(logins + tokens)
+    })
+}

@@ -1,0 +1,217 @@
+//! Rooms, and people's standing in them.
+
+use std::collections::HashMap;
+
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+
+use super::{Conn, events, read, write};
+use crate::db::models::{EventRow, MemberRow, RoomRow, containing};
+use crate::db::schema::{events as entries, members, mentions, rooms};
+use crate::db::{
+    LoadedRoom, MemberRecord, Membership, NewRoom, Range, RoomKind, RoomRecord, Select, StoreError,
+};
+use crate::ids::{Epoch, RoomId, Seq, UserId};
+use crate::protocol::Event;
+
+/// Mentions are counted up to here.
+const MOST_MENTIONS: i64 = 1000;
+
+/// See [`crate::db::Store::create_room`].
+pub fn create_room(conn: &mut Conn, room: &NewRoom) -> Result<RoomRecord, StoreError> {
+    let pair = room.pair.map(|(low, high)| (low.raw(), high.raw()));
+    let row = RoomRow {
+        id: room.id.raw(),
+        kind: room.kind.as_str().to_owned(),
+        pair_low: pair.map(|pair| pair.0),
+        pair_high: pair.map(|pair| pair.1),
+        name: String::new(),
+        name_key: String::new(),
+        topic: None,
+        capacity: None,
+        epoch: Epoch::random().to_string(),
+        head: 0,
+        messages: 0,
+        last_message: 0,
+        rights_seq: 0,
+        membership_seq: 0,
+        newest_id_at: 0,
+        members: 0,
+        closed: false,
+        created_at: room.created_at,
+        changed_at: room.created_at,
+    };
+    write(conn, |conn| {
+        diesel::insert_into(rooms::table)
+            .values(&row)
+            .on_conflict_do_nothing()
+            .execute(conn)?;
+        let mut query = rooms::table.select(RoomRow::as_select()).into_boxed();
+        query = match pair {
+            Some((low, high)) => {
+                query.filter(rooms::pair_low.eq(low).and(rooms::pair_high.eq(high)))
+            }
+            None => query.filter(rooms::id.eq(room.id.raw())),
+        };
+        query.first(conn)?.try_into()
+    })
+}
+
+/// See [`crate::db::Store::room`].
+pub fn room(conn: &mut Conn, room: RoomId) -> Result<Option<RoomRecord>, StoreError> {
+    let row = rooms::table
+        .find(room.raw())
+        .select(RoomRow::as_select())
+        .first(conn)
+        .optional()?;
+    row.map(RoomRecord::try_from).transpose()
+}
+
+/// See [`crate::db::Store::load_room`].
+pub fn load_room(
+    conn: &mut Conn,
+    id: RoomId,
+    recent: usize,
+) -> Result<Option<LoadedRoom>, StoreError> {
+    read(conn, |conn| {
+        let Some(room) = room(conn, id)? else {
+            return Ok(None);
+        };
+        let rows = members::table
+            .filter(members::room.eq(id.raw()))
+            .select(MemberRow::as_select())
+            .load(conn)?;
+        let members = rows.into_iter().map(MemberRecord::try_from);
+        let newest = Range::Before(room.head.next());
+        Ok(Some(LoadedRoom {
+            members: members.collect::<Result<_, _>>()?,
+            recent: events::events(conn, id, newest, Seq::ZERO, Select::All, recent)?,
+            room,
+        }))
+    })
+}
+
+/// See [`crate::db::Store::memberships`].
+pub fn memberships(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>, StoreError> {
+    read_memberships(conn, user, None)
+}
+
+/// See [`crate::db::Store::membership`].
+pub fn membership(
+    conn: &mut Conn,
+    user: UserId,
+    room: RoomId,
+) -> Result<Option<Membership>, StoreError> {
+    Ok(read_memberships(conn, user, Some(room))?.pop())
+}
+
+/// Two statements for however many rooms: the rooms with their newest messages, and how
+/// often each calls this person by name.
+fn read_memberships(
+    conn: &mut Conn,
+    user: UserId,
+    room: Option<RoomId>,
+) -> Result<Vec<Membership>, StoreError> {
+    read(conn, |conn| {
+        let newest_message = entries::room
+            .eq(rooms::id)
+            .and(entries::seq.eq(rooms::last_message));
+        let mut query = members::table
+            .inner_join(rooms::table.on(rooms::id.eq(members::room)))
+            .left_join(entries::table.on(newest_message))
+            .filter(members::user_id.eq(user.raw()))
+            .filter(members::role.is_not_null())
+            .select((
+                RoomRow::as_select(),
+                MemberRow::as_select(),
+                Option::<EventRow>::as_select(),
+            ))
+            .order((rooms::changed_at.desc(), rooms::id))
+            .into_boxed();
+        if let Some(room) = room {
+            query = query.filter(members::room.eq(room.raw()));
+        }
+        let rows = query.load::<(RoomRow, MemberRow, Option<EventRow>)>(conn)?;
+        let mentions = unread_mentions(conn, user, room)?;
+        rows.into_iter()
+            .map(|(room, member, last)| membership_of(user, &mentions, room, member, last))
+            .collect()
+    })
+}
+
+fn membership_of(
+    user: UserId,
+    mentions: &HashMap<i64, i64>,
+    room: RoomRow,
+    member: MemberRow,
+    last: Option<EventRow>,
+) -> Result<Membership, StoreError> {
+    let mentions = mentions.get(&room.id).map_or(0, |n| *n.min(&MOST_MENTIONS));
+    let peer = room.peer_of(user);
+    let room = RoomRecord::try_from(room)?;
+    let member = MemberRecord::try_from(member)?;
+    let visible_from = match room.kind {
+        RoomKind::Group => member.joined,
+        RoomKind::Dm | RoomKind::Open | RoomKind::Broadcast => Seq::ZERO,
+    };
+    let last = last.map(Event::try_from).transpose()?;
+    Ok(Membership {
+        last: last.filter(|event| event.seq() >= visible_from),
+        room,
+        member,
+        mentions,
+        peer,
+    })
+}
+
+/// By room, how many messages behind somebody's mark call them by name.
+fn unread_mentions(
+    conn: &mut Conn,
+    user: UserId,
+    room: Option<RoomId>,
+) -> QueryResult<HashMap<i64, i64>> {
+    let mine = members::room
+        .eq(mentions::room)
+        .and(members::user_id.eq(mentions::user_id));
+    let mut query = mentions::table
+        .inner_join(members::table.on(mine))
+        .filter(mentions::user_id.eq(user.raw()))
+        .filter(mentions::seq.gt(members::read_seq))
+        .group_by(mentions::room)
+        .select((mentions::room, count_star()))
+        .into_boxed();
+    if let Some(room) = room {
+        query = query.filter(mentions::room.eq(room.raw()));
+    }
+    Ok(query.load(conn)?.into_iter().collect())
+}
+
+/// See [`crate::db::Store::open_rooms`].
+pub fn open_rooms(
+    conn: &mut Conn,
+    query: &str,
+    after: Option<(&str, RoomId)>,
+    limit: usize,
+) -> Result<Vec<RoomRecord>, StoreError> {
+    let public = [RoomKind::Open, RoomKind::Broadcast].map(RoomKind::as_str);
+    let mut found = rooms::table
+        .filter(rooms::kind.eq_any(public))
+        .filter(rooms::closed.eq(false))
+        .select(RoomRow::as_select())
+        .order((rooms::name_key, rooms::id))
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .into_boxed();
+    if !query.is_empty() {
+        found = found.filter(rooms::name_key.like(containing(query)).escape('\\'));
+    }
+    if let Some((name, id)) = after {
+        let key = name.to_lowercase();
+        let same_name = rooms::name_key.eq(key.clone()).and(rooms::id.gt(id.raw()));
+        found = found.filter(rooms::name_key.gt(key).or(same_name));
+    }
+    found
+        .load(conn)?
+        .into_iter()
+        .map(RoomRecord::try_from)
+        .collect()
+}
