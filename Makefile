@@ -1,0 +1,30 @@
+# The same words here and in continuous integration. `make` alone lists them.
+# One set of build artefacts serves `check` and `test`; nothing is built in release but by `run` and `bench`.
+
+CARGO ?= cargo
+
+.PHONY: help run check test bench deny
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+run: ## start a node on http://127.0.0.1:8080 with people and rooms to look at
+	$(CARGO) run --release -- serve --demo
+
+check: ## format, lints, documentation, migrations up and down on both databases
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --locked
+	scripts/needs.sh postgres
+	$(CARGO) test --locked --test it -- migrations:: tidy::
+
+test: ## install what the tests need, then run all of them
+	scripts/needs.sh postgres redis python node chromium
+	scripts/npm.sh tests/web
+	$(CARGO) test --locked --no-fail-fast
+
+bench: ## the table of figures, each against the floor of the same run
+	$(CARGO) bench --locked --bench madang
+
+deny: ## licences, advisories and sources of every crate (needs cargo-deny)
+	$(CARGO) deny check

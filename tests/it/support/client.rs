@@ -1,0 +1,360 @@
+//! A typed client of the native protocol that notices every broken promise by itself.
+//!
+//! It reads only when asked to, so a test decides when a client is slow. Whatever it reads
+//! goes through [`RoomView`]; what no rule consumes waits in `pending`.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::checker::Published;
+use super::new_client_id;
+use super::view::{RoomView, number};
+
+/// Longest wait for anything that has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Most frames that may wait for a test to ask for them.
+const MOST_PENDING: usize = 100_000;
+
+/// One connection, and what it has taught its owner.
+pub struct WsClient {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The node's id of this person; empty before `hello`.
+    pub user: String,
+    /// The frame that answered `hello`.
+    pub welcome: Value,
+    /// What is known of each room, kept over reconnections.
+    pub rooms: HashMap<String, RoomView>,
+    pending: VecDeque<Value>,
+    close: Option<u16>,
+    last_ref: u64,
+}
+
+/// A request that was refused.
+#[derive(Debug)]
+pub struct Refusal {
+    /// `name` of the error.
+    pub name: String,
+    /// The whole frame.
+    pub frame: Value,
+}
+
+impl WsClient {
+    /// Connects and says `hello` with this token.
+    pub async fn connect(address: &str, token: &str) -> Self {
+        let mut client = Self::dial(address).await;
+        client.hello(token).await;
+        client
+    }
+
+    /// Opens a socket and says nothing.
+    pub async fn dial(address: &str) -> Self {
+        let url = format!("ws://{address}/v1/ws");
+        Self::dial_with(url.into_client_request().expect("a URL"))
+            .await
+            .unwrap_or_else(|cause| panic!("cannot connect: {cause}"))
+    }
+
+    /// Opens a socket with a request of one's own; a refusal of the upgrade is the error.
+    pub async fn dial_with(
+        request: tokio_tungstenite::tungstenite::handshake::client::Request,
+    ) -> Result<Self, Error> {
+        let (socket, _) = connect_async(request).await?;
+        Ok(Self {
+            socket,
+            user: String::new(),
+            welcome: Value::Null,
+            rooms: HashMap::new(),
+            pending: VecDeque::new(),
+            close: None,
+            last_ref: 0,
+        })
+    }
+
+    /// Signs in.
+    pub async fn hello(&mut self, token: &str) {
+        self.send(json!({"type": "hello", "version": 1, "token": token}))
+            .await;
+        self.welcomed().await;
+    }
+
+    /// Connects again, going on from where it was in every room it was subscribed to.
+    /// Returns when the replay is over.
+    pub async fn resume(&mut self, address: &str, token: &str) {
+        let mut next = Self::dial(address).await;
+        next.rooms = std::mem::take(&mut self.rooms);
+        *self = next;
+        let mut resume = serde_json::Map::new();
+        for (room, view) in self.rooms.iter_mut().filter(|(_, view)| view.subscribed) {
+            view.disconnected();
+            view.ask_after(view.last);
+            resume.insert(room.clone(), json!({"epoch": view.epoch, "seq": view.last}));
+        }
+        self.send(json!({"type": "hello", "version": 1, "token": token, "resume": resume}))
+            .await;
+        self.welcomed().await;
+        self.find("live without room", |frame| {
+            frame["type"] == "live" && frame.get("room").is_none()
+        })
+        .await;
+    }
+
+    async fn welcomed(&mut self) {
+        self.welcome = self.expect("welcome").await;
+        self.user = self.welcome["user"].as_str().expect("a user id").to_owned();
+    }
+
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: Value) {
+        self.send_raw(Message::text(frame.to_string())).await;
+    }
+
+    /// Sends any WebSocket message; a dead connection shows at the next read.
+    pub async fn send_raw(&mut self, message: Message) {
+        let _ = self.socket.send(message).await;
+    }
+
+    /// Sends a request and gives its number.
+    pub async fn ask(&mut self, mut frame: Value) -> u64 {
+        self.last_ref += 1;
+        frame["ref"] = self.last_ref.into();
+        self.send(frame).await;
+        self.last_ref
+    }
+
+    /// The answer to a request: a frame, or a refusal.
+    pub async fn answer(&mut self, reference: u64) -> Result<Value, Refusal> {
+        let frame = self
+            .find("an answer", |frame| frame["ref"] == reference)
+            .await;
+        if frame["type"] != "error" {
+            return Ok(frame);
+        }
+        let name = frame["name"]
+            .as_str()
+            .expect("an error has a name")
+            .to_owned();
+        Err(Refusal { name, frame })
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn request(&mut self, frame: Value) -> Result<Value, Refusal> {
+        let reference = self.ask(frame).await;
+        self.answer(reference).await
+    }
+
+    /// Sends a request that must succeed.
+    pub async fn good(&mut self, frame: Value) -> Value {
+        let asked = frame.to_string();
+        let answer = self.request(frame).await;
+        answer.unwrap_or_else(|refusal| panic!("{asked} was refused: {}", refusal.frame))
+    }
+
+    /// Sends a request that must be refused, and gives the name of the error.
+    pub async fn refused(&mut self, frame: Value) -> String {
+        let asked = frame.to_string();
+        match self.request(frame).await {
+            Ok(answer) => panic!("{asked} was not refused: {answer}"),
+            Err(refusal) => refusal.name,
+        }
+    }
+
+    /// Subscribes to the newest events of a room.
+    pub async fn subscribe(&mut self, room: &str) -> Value {
+        self.rooms.entry(room.to_owned()).or_default().ask_newest();
+        self.good(json!({"type": "subscribe", "room": room})).await
+    }
+
+    /// Subscribes from where it was in the room.
+    pub async fn subscribe_on(&mut self, room: &str) -> Value {
+        let view = self
+            .rooms
+            .get_mut(room)
+            .expect("a room that was subscribed before");
+        view.ask_after(view.last);
+        let after = json!({"epoch": view.epoch, "seq": view.last});
+        self.good(json!({"type": "subscribe", "room": room, "after": after}))
+            .await
+    }
+
+    /// Leaves the stream of a room.
+    pub async fn unsubscribe(&mut self, room: &str) {
+        self.good(json!({"type": "unsubscribe", "room": room}))
+            .await;
+    }
+
+    /// Publishes and waits for the ack.
+    pub async fn publish(&mut self, room: &str, text: &str) -> Published {
+        let draft = Draft::new(room, text);
+        let answer = self.good(draft.frame()).await;
+        draft.acked(&self.user, &answer)
+    }
+
+    /// Fetches by `history` whatever the stream has left out.
+    pub async fn fill_holes(&mut self, room: &str) {
+        while let Some(hole) = self.view(room).holes().first().copied() {
+            let after = hole - 1;
+            let ask = json!({"type": "history", "room": room, "after": after, "limit": 200});
+            let page = self.good(ask).await;
+            let view = self.rooms.get_mut(room).expect("a known room");
+            view.page(&page);
+            assert!(
+                view.log.contains_key(&hole),
+                "history after {after} lacks {hole}: {page}"
+            );
+        }
+    }
+
+    /// Reads until the stream of the room has reached this place.
+    pub async fn catch_up(&mut self, room: &str, seq: u64) {
+        while self.view(room).last < seq {
+            self.read()
+                .await
+                .unwrap_or_else(|| panic!("closed while waiting for {seq}"));
+        }
+    }
+
+    /// What is known of a room.
+    pub fn view(&self, room: &str) -> &RoomView {
+        self.rooms
+            .get(room)
+            .unwrap_or_else(|| panic!("never subscribed to {room}"))
+    }
+
+    /// The next frame of this type; others keep waiting.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        self.find(kind, |frame| frame["type"] == kind).await
+    }
+
+    /// The next frame that fits; others keep waiting.
+    pub async fn find(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let mut looked_at = 0;
+        loop {
+            if let Some(place) = self.pending.iter().skip(looked_at).position(&fits) {
+                return self.pending.remove(looked_at + place).expect("just found");
+            }
+            looked_at = self.pending.len();
+            if self.read().await.is_none() {
+                panic!(
+                    "closed ({:?}) while waiting for {what}: {:?}",
+                    self.close, self.pending
+                );
+            }
+        }
+    }
+
+    /// The frames that have come and nobody has asked for, once all before a `pong` are here.
+    pub async fn settled(&mut self) -> Vec<Value> {
+        self.good(json!({"type": "ping"})).await;
+        self.pending.drain(..).collect()
+    }
+
+    /// Reads to the end and gives the close code; 1006 when there was none.
+    pub async fn closed(&mut self) -> u16 {
+        while self.read().await.is_some() {}
+        self.close.unwrap_or(1006)
+    }
+
+    /// Closes in good order.
+    pub async fn close(mut self) {
+        let _ = self.socket.close(None::<CloseFrame>).await;
+        self.closed().await;
+    }
+
+    /// Reads one message; `None` when the connection is over. Events and what else belongs to
+    /// a stream go into the room's view, everything else also into `pending`.
+    pub async fn read(&mut self) -> Option<()> {
+        let message = timeout(PATIENCE, self.socket.next())
+            .await
+            .unwrap_or_else(|_| panic!("silence; waiting: {:?}", self.pending));
+        match message {
+            Some(Ok(Message::Text(text))) => {
+                let frame: Value = serde_json::from_str(&text).expect("frames are JSON");
+                self.take(frame);
+                Some(())
+            }
+            Some(Ok(Message::Close(frame))) => {
+                self.close = Some(frame.map_or(1005, |frame| frame.code.into()));
+                None
+            }
+            Some(Ok(Message::Binary(_))) => panic!("a binary message from the server"),
+            Some(Ok(_)) => Some(()),
+            Some(Err(_)) | None => None,
+        }
+    }
+
+    /// Applies a frame to what is known.
+    fn take(&mut self, frame: Value) {
+        let kind = frame["type"]
+            .as_str()
+            .expect("a frame has a type")
+            .to_owned();
+        let room = frame["room"].as_str().unwrap_or_default();
+        if let Some(view) = self.rooms.get_mut(room) {
+            match kind.as_str() {
+                "snapshot" => view.snapshot(&frame),
+                "batch" if frame.get("ref").is_none() => view.replay(&frame),
+                "gap" => view.gap(&frame),
+                "event" => return view.event(&frame),
+                _ => {}
+            }
+        }
+        assert_ne!(
+            kind, "event",
+            "an event of a room never subscribed to: {frame}"
+        );
+        assert!(self.pending.len() < MOST_PENDING, "nobody takes {frame}");
+        self.pending.push_back(frame);
+    }
+}
+
+/// A message before it has its place. Repeated as it is until somebody acknowledges it.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub room: String,
+    pub client_id: String,
+    pub text: String,
+}
+
+impl Draft {
+    pub fn new(room: &str, text: &str) -> Self {
+        Self {
+            room: room.to_owned(),
+            client_id: new_client_id(),
+            text: text.to_owned(),
+        }
+    }
+
+    pub fn frame(&self) -> Value {
+        json!({
+            "type": "publish",
+            "room": self.room,
+            "client_id": self.client_id,
+            "body": {"text": self.text},
+        })
+    }
+
+    /// What the ack promises.
+    pub fn acked(self, user: &str, ack: &Value) -> Published {
+        assert_eq!(ack["type"], "ack", "{ack}");
+        assert_eq!(ack["room"], self.room, "{ack}");
+        assert_eq!(ack["client_id"], self.client_id, "{ack}");
+        Published {
+            seq: number(ack, "seq"),
+            at: number(ack, "at"),
+            duplicate: ack["duplicate"] == true,
+            from: user.to_owned(),
+            room: self.room,
+            client_id: self.client_id,
+            text: self.text,
+        }
+    }
+}

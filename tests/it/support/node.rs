@@ -1,0 +1,186 @@
+//! A real `madang` process that tests start, hurt and start again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use serde_json::{Value, json};
+
+use super::process::Process;
+use super::token::{Claims, SECRET, sign};
+use super::{Rest, WsClient, eventually, seconds};
+
+/// What a node says when it is ready, before its address.
+const READY: &str = "madang is listening on http://";
+
+/// A node, its data folder (the world's), and everything it has printed.
+pub struct TestNode {
+    folder: PathBuf,
+    settings: BTreeMap<String, String>,
+    /// `127.0.0.1:PORT`
+    pub address: String,
+    process: Process,
+}
+
+impl TestNode {
+    /// Starts a node and waits until it listens.
+    pub async fn start(folder: &Path, settings: BTreeMap<String, String>) -> Self {
+        let process = spawn(folder, &settings);
+        let mut node = Self {
+            folder: folder.to_owned(),
+            settings,
+            address: String::new(),
+            process,
+        };
+        node.listening(0).await;
+        node
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// `SIGTERM`, and how it ended.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.process.signal("TERM");
+        self.process.end().await
+    }
+
+    /// Sends a signal, for instance `STOP` or `CONT`.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Starts again on the same data, at the same address; kills it before if it still runs.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        let printed = self.log().len();
+        self.settings
+            .insert("MADANG_LISTEN".into(), self.address.clone());
+        self.process = spawn(&self.folder, &self.settings);
+        self.listening(printed).await;
+    }
+
+    /// Everything that it has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(log_file(&self.folder)).unwrap_or_default()
+    }
+
+    /// Memory that it holds in RAM now, bytes.
+    pub fn memory(&self) -> u64 {
+        self.process.memory()
+    }
+
+    /// A token for this subject, good for an hour.
+    pub fn token(&self, sub: &str) -> String {
+        sign(&Claims::of(sub))
+    }
+
+    /// REST as this person.
+    pub fn rest(&self, sub: &str) -> Rest {
+        Rest::new(&self.url(), Some(self.token(sub)))
+    }
+
+    /// REST as nobody.
+    pub fn anonymous(&self) -> Rest {
+        Rest::new(&self.url(), None)
+    }
+
+    /// A connection on which this person has said `hello`.
+    pub async fn connect(&self, sub: &str) -> WsClient {
+        WsClient::connect(&self.address, &self.token(sub)).await
+    }
+
+    /// A room that its owner has made and all others have joined.
+    pub async fn room(&self, owner: &str, others: &[&str]) -> String {
+        let room = self
+            .empty_room(owner, json!({"name": "tea", "kind": "open"}))
+            .await;
+        for other in others {
+            self.rest(other)
+                .post(&format!("rooms/{room}/join"), json!({}))
+                .await
+                .good();
+        }
+        room
+    }
+
+    /// A room as described.
+    pub async fn empty_room(&self, owner: &str, description: Value) -> String {
+        let made = self.rest(owner).post("rooms", description).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.body["room"]
+            .as_str()
+            .expect("a room has an id")
+            .to_owned()
+    }
+
+    /// The node's id of this subject.
+    pub async fn user(&self, sub: &str) -> String {
+        let me = self.rest(sub).get("me").await.good();
+        me["id"].as_str().expect("a user has an id").to_owned()
+    }
+
+    /// One number from `/metrics`.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let page = self.anonymous().get_root("metrics").await;
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|number| number.trim().parse().ok())
+            .unwrap_or_else(|| panic!("no {name} in\n{page}"))
+    }
+
+    async fn listening(&mut self, printed: usize) {
+        self.address = eventually("the node listens", seconds(20), async || {
+            let log = self.log();
+            if let Some(status) = self.process.ended() {
+                panic!("the node ended with {status}:\n{log}");
+            }
+            let (_, after) = log.get(printed..)?.split_once(READY)?;
+            // The line is whole only with its end.
+            let (line, _) = after.split_once('\n')?;
+            Some(line.trim().trim_end_matches('/').to_owned())
+        })
+        .await;
+    }
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().rev().take(60).collect();
+            println!("the node's last words:");
+            lines.iter().rev().for_each(|line| println!("  {line}"));
+        }
+    }
+}
+
+fn spawn(folder: &Path, settings: &BTreeMap<String, String>) -> Process {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log_file(folder))
+        .expect("a log in our own folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
+    command
+        .arg("serve")
+        .current_dir(folder)
+        .env_clear()
+        .env("MADANG_JWT_SECRET", SECRET)
+        .envs(settings)
+        .stdout(log.try_clone().expect("a file has a second handle"))
+        .stderr(log);
+    Process::spawn(&mut command, None)
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("node.log")
+}
