@@ -1,0 +1,22 @@
+// Short notes in the corner: what went wrong, and what to do.
+
+import { el, icon, iconButton } from "../dom.js";
+import { explain, t } from "../i18n.js";
+
+const STAYS_MS = 7000;
+
+export function toast(text, { kind = "info" } = {}) {
+  const note = el("div", { class: `toast ${kind}` }, icon(kind === "error" ? "alert" : "check"), el("p", { dir: "auto" }, text));
+  const gone = () => note.remove();
+  note.append(iconButton("close", t("close"), gone));
+  document.getElementById("toasts").append(note);
+  setTimeout(gone, STAYS_MS);
+}
+
+/** For promises whose failure the person should hear of. */
+export function orToast(promise) {
+  return promise.catch((error) => {
+    toast(explain(error), { kind: "error" });
+    throw error;
+  });
+}
