@@ -52,8 +52,6 @@ pub struct Rates {
     pub connections: Slots<()>,
     /// Sockets from one address.
     pub connections_by_address: Slots<Address>,
-    /// Sockets of one user.
-    pub connections_by_user: Slots<UserId>,
 }
 
 impl Rates {
@@ -77,7 +75,6 @@ impl Rates {
             reads: twice("requests", limits.reads_per_second),
             connections: Slots::new(limits.connections),
             connections_by_address: Slots::new(limits.connections_per_address),
-            connections_by_user: Slots::new(limits.connections_per_user),
         }
     }
 }
