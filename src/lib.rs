@@ -3,11 +3,14 @@
 //! One binary is a node; this library is what it is made of. `docs/ARCHITECTURE.md` has
 //! the picture, [`actors`] the cast, [`protocol`] the wire, [`db`] what lasts.
 
+pub mod actors;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod http;
 pub mod identity;
 pub mod ids;
 pub mod limits;
+pub mod node;
 pub mod protocol;

@@ -55,10 +55,11 @@ impl Db {
     ///
     /// `overloaded` when too many wait already; `unavailable` when the database does not
     /// answer in time: what was asked may still happen.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T> {
+    pub fn run<T, F>(&self, ask: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(move |store: &dyn Store| {
             // Nobody waits for it any more: spare the database.
@@ -67,17 +68,21 @@ impl Db {
                 let _ = reply.send(ask(store));
             }
         });
-        self.jobs.try_send(job).map_err(|error| match error {
+        let sent = self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::overloaded(RETRY_AFTER_MS),
             TrySendError::Disconnected(_) => Error::unavailable(),
-        })?;
-        match tokio::time::timeout(self.deadline, answer).await {
-            Ok(Ok(answer)) => answer.map_err(Error::from),
-            // It panicked; the panic is in the log.
-            Ok(Err(_)) => Err(Error::internal()),
-            Err(_) => {
-                log::warn!("the database has not answered within {:?}", self.deadline);
-                Err(Error::unavailable())
+        });
+        let deadline = self.deadline;
+        async move {
+            sent?;
+            match tokio::time::timeout(deadline, answer).await {
+                Ok(Ok(answer)) => answer.map_err(Error::from),
+                // It panicked; the panic is in the log.
+                Ok(Err(_)) => Err(Error::internal()),
+                Err(_) => {
+                    log::warn!("the database has not answered within {deadline:?}");
+                    Err(Error::unavailable())
+                }
             }
         }
     }

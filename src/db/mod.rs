@@ -73,6 +73,9 @@ pub trait Store: Send + Sync {
     /// Moves marks forward; one that is behind the row's own changes nothing.
     fn save_marks(&self, marks: &[(RoomId, UserId, Mark)]) -> Result<(), StoreError>;
 
+    /// The newest place of each of these rooms; unknown rooms are left out.
+    fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError>;
+
     // -- rooms -----------------------------------------------------------------------
 
     /// Makes the row of a room (head 0, a new epoch), or finds the one that the same id or

@@ -20,6 +20,8 @@ const MAX_OPAQUE_BYTES: usize = 64;
 pub struct ClientFrame {
     /// What replies and errors repeat, so that the client knows them.
     pub context: Context,
+    /// Is it a `hello`, whether or not it can be understood?
+    pub is_hello: bool,
     /// What is asked, or why it cannot be understood.
     pub command: Result<Command>,
 }
@@ -271,8 +273,13 @@ pub fn parse(text: &str) -> ClientFrame {
         room: word("room"),
         client_id: word("client_id"),
     };
+    let is_hello = fields.get("type").is_some_and(|kind| kind == "hello");
     let command = read_command(fields);
-    ClientFrame { context, command }
+    ClientFrame {
+        context,
+        is_hello,
+        command,
+    }
 }
 
 /// What an error repeats of a client's string: no more than an opaque id has.
@@ -284,6 +291,7 @@ fn unreadable(message: &str) -> ClientFrame {
     let command = Err(Error::new(ErrorCode::BadFrame, message));
     ClientFrame {
         context: Context::default(),
+        is_hello: false,
         command,
     }
 }
@@ -291,6 +299,7 @@ fn unreadable(message: &str) -> ClientFrame {
 fn unreadable_field(message: &str) -> ClientFrame {
     ClientFrame {
         context: Context::default(),
+        is_hello: false,
         command: Err(Error::bad_field(message)),
     }
 }

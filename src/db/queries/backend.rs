@@ -79,6 +79,10 @@ impl Store for Backend {
         self.read(|conn| rooms::room(conn, room))
     }
 
+    fn heads(&self, wanted: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
+        self.read(|conn| rooms::heads(conn, wanted))
+    }
+
     fn load_room(&self, room: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
         self.read(|conn| rooms::load_room(conn, room, recent))
     }

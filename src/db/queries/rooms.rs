@@ -67,6 +67,24 @@ pub fn room(conn: &mut Conn, room: RoomId) -> Result<Option<RoomRecord>, StoreEr
     row.map(RoomRecord::try_from).transpose()
 }
 
+/// See [`crate::db::Store::heads`].
+pub fn heads(conn: &mut Conn, wanted: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
+    let mut heads = Vec::with_capacity(wanted.len());
+    // SQLite takes a limited number of values in one statement.
+    for some in wanted.chunks(500) {
+        let ids = some.iter().map(|room| room.raw());
+        let rows: Vec<(i64, i64)> = rooms::table
+            .filter(rooms::id.eq_any(ids))
+            .select((rooms::id, rooms::head))
+            .load(conn)?;
+        heads.extend(
+            rows.into_iter()
+                .map(|(id, head)| (RoomId::from_raw(id), Seq(head))),
+        );
+    }
+    Ok(heads)
+}
+
 /// See [`crate::db::Store::load_room`].
 pub fn load_room(
     conn: &mut Conn,

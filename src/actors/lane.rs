@@ -1,0 +1,333 @@
+//! The way out to one socket: frames that are encoded already, waiting to be written.
+//!
+//! A lane lives on one worker thread, between the hub and the session that fill it and the
+//! HTTP dispatcher that drains it. Frames that are ready together leave in one write. It
+//! counts what is unsent, so that a client that does not read costs a bounded amount:
+//! ephemerals go first, then the busiest room, then the connection (`docs/PROTOCOL.md`, rule 9).
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::ids::{RoomId, Seq};
+
+/// Most unsent bytes of events for one socket.
+pub const MAX_UNSENT_BYTES: usize = 256 * 1024;
+/// Beyond this many unsent bytes, ephemerals are not even queued.
+const MAX_UNSENT_BEFORE_EPHEMERALS: usize = 64 * 1024;
+
+/// A socket's queue of encoded frames. One thread; shared by `Rc`.
+pub struct Lane {
+    /// What waits, in the order it is to be written.
+    queue: RefCell<VecDeque<Queued>>,
+    /// Bytes of events in `queue`.
+    unsent_events: Cell<usize>,
+    /// Bytes of everything else in `queue`.
+    unsent_replies: Cell<usize>,
+    /// Wakes the dispatcher that drains the lane.
+    reader: RefCell<Option<Waker>>,
+    /// Wakes the session's input, which stands still while the lane is crowded.
+    input: RefCell<Option<Waker>>,
+    /// When the socket last took something, or last had nothing to take.
+    progress: Cell<Instant>,
+    /// Whether more may be queued, and what happens when the queue is empty.
+    phase: Cell<Phase>,
+    /// When the session wants to be called next.
+    due: Cell<Option<Instant>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Frames are taken.
+    Open,
+    /// The close frame is queued; nothing more is taken; waits for the peer to close.
+    Closing,
+    /// The stream ends as soon as the queue is empty.
+    Ended,
+    /// The connection is gone.
+    Gone,
+}
+
+/// One piece of output. Several events of a room may share one.
+struct Queued {
+    bytes: Bytes,
+    class: Class,
+}
+
+/// What may happen to a piece of output when the socket is slow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Never dropped.
+    Reply,
+    /// Dropped first.
+    Ephemeral,
+    /// Dropped with the room's subscription, and then named in a `gap`.
+    Event { room: RoomId, first: Seq },
+}
+
+/// The lane is full: events for this room do not fit any more.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Lane {
+    /// An empty lane.
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            queue: RefCell::default(),
+            unsent_events: Cell::new(0),
+            unsent_replies: Cell::new(0),
+            reader: RefCell::default(),
+            input: RefCell::default(),
+            progress: Cell::new(Instant::now()),
+            phase: Cell::new(Phase::Open),
+            due: Cell::new(None),
+        })
+    }
+
+    /// Queues an answer. Answers are bounded by the session, which asks [`Lane::is_crowded`].
+    pub fn reply(&self, bytes: Bytes) {
+        self.push(bytes, Class::Reply);
+    }
+
+    /// Queues something that may be lost: typing, presence, receipts.
+    pub fn ephemeral(&self, bytes: Bytes) {
+        if self.unsent_events.get() + self.unsent_replies.get() < MAX_UNSENT_BEFORE_EPHEMERALS {
+            self.push(bytes, Class::Ephemeral);
+        }
+    }
+
+    /// Queues events of a room that begin at `first`, or says that they do not fit.
+    pub fn events(&self, bytes: Bytes, room: RoomId, first: Seq) -> Result<(), Full> {
+        if self.unsent_events.get() + bytes.len() > MAX_UNSENT_BYTES {
+            return Err(Full);
+        }
+        self.push(bytes, Class::Event { room, first });
+        Ok(())
+    }
+
+    /// Are so many answers unsent that no further request should be served?
+    pub fn is_crowded(&self) -> bool {
+        self.unsent_replies.get() > MAX_UNSENT_BYTES
+    }
+
+    /// Wakes this once the lane is no longer crowded.
+    pub fn wake_when_sent(&self, waker: &Waker) {
+        *self.input.borrow_mut() = Some(waker.clone());
+    }
+
+    /// The room with the most unsent bytes.
+    pub fn busiest_room(&self) -> Option<RoomId> {
+        let mut bytes_by_room = HashMap::<RoomId, usize>::new();
+        for queued in self.queue.borrow().iter() {
+            if let Class::Event { room, .. } = queued.class {
+                *bytes_by_room.entry(room).or_default() += queued.bytes.len();
+            }
+        }
+        bytes_by_room
+            .into_iter()
+            .max_by_key(|(_, bytes)| *bytes)
+            .map(|(room, _)| room)
+    }
+
+    /// Drops all ephemerals, and what is unsent of a room; says where its unsent part began.
+    pub fn drop_room(&self, room: RoomId) -> Option<Seq> {
+        let mut began = None;
+        let mut queue = self.queue.borrow_mut();
+        queue.retain(|queued| match queued.class {
+            Class::Reply => true,
+            Class::Ephemeral => false,
+            Class::Event { room: other, .. } if other != room => true,
+            Class::Event { first, .. } => {
+                began = began.or(Some(first));
+                false
+            }
+        });
+        self.recount(&queue);
+        began
+    }
+
+    fn recount(&self, queue: &VecDeque<Queued>) {
+        let (mut events, mut others) = (0, 0);
+        for queued in queue {
+            match queued.class {
+                Class::Event { .. } => events += queued.bytes.len(),
+                Class::Reply | Class::Ephemeral => others += queued.bytes.len(),
+            }
+        }
+        self.unsent_events.set(events);
+        self.unsent_replies.set(others);
+    }
+
+    fn push(&self, bytes: Bytes, class: Class) {
+        if self.phase.get() != Phase::Open {
+            return;
+        }
+        let mut queue = self.queue.borrow_mut();
+        if queue.is_empty() {
+            self.progress.set(Instant::now());
+        }
+        self.counter(class)
+            .set(self.counter(class).get() + bytes.len());
+        queue.push_back(Queued { bytes, class });
+        self.wake();
+    }
+
+    fn counter(&self, class: Class) -> &Cell<usize> {
+        match class {
+            Class::Event { .. } => &self.unsent_events,
+            Class::Reply | Class::Ephemeral => &self.unsent_replies,
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(reader) = self.reader.borrow_mut().take() {
+            reader.wake();
+        }
+    }
+
+    /// Queues the close frame. What was queued before still leaves; nothing more is taken.
+    pub fn close(&self, close_frame: Bytes) {
+        self.reply(close_frame);
+        if self.phase.get() == Phase::Open {
+            self.phase.set(Phase::Closing);
+        }
+    }
+
+    /// Ends the stream, and with it the connection, once everything queued has left.
+    pub fn end(&self) {
+        if self.phase.get() != Phase::Gone {
+            self.phase.set(Phase::Ended);
+            self.wake();
+        }
+    }
+
+    /// May nothing more be queued?
+    pub fn is_closed(&self) -> bool {
+        self.phase.get() != Phase::Open
+    }
+
+    /// Has something waited for this long without the socket taking anything?
+    pub fn is_stuck(&self, now: Instant, patience: Duration) -> bool {
+        !self.queue.borrow().is_empty() && now.duration_since(self.progress.get()) >= patience
+    }
+
+    /// Asks for [`super::session::Due`] at this time; replaces an earlier wish.
+    pub fn call_at(&self, due: Option<Instant>) {
+        self.due.set(due);
+    }
+
+    /// Is the session to be called now? Answers yes once per wish.
+    pub fn take_due(&self, now: Instant) -> bool {
+        let due = self.due.get().is_some_and(|due| due <= now);
+        if due {
+            self.due.set(None);
+        }
+        due
+    }
+
+    fn pop(&self) -> Option<Bytes> {
+        let mut queue = self.queue.borrow_mut();
+        let queued = queue.pop_front()?;
+        if queue.is_empty() {
+            // Idle connections hold no buffers.
+            *queue = VecDeque::new();
+        }
+        let counter = self.counter(queued.class);
+        counter.set(counter.get() - queued.bytes.len());
+        Some(queued.bytes)
+    }
+}
+
+/// The body of the upgraded response: what the dispatcher polls.
+pub struct Outbound(pub Rc<Lane>);
+
+impl Stream for Outbound {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let lane = &self.0;
+        if let Some(bytes) = lane.pop() {
+            lane.progress.set(Instant::now());
+            if !lane.is_crowded()
+                && let Some(input) = lane.input.borrow_mut().take()
+            {
+                input.wake();
+            }
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        if lane.phase.get() == Phase::Ended {
+            return Poll::Ready(None);
+        }
+        *lane.reader.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.0.phase.set(Phase::Gone);
+        self.0.queue.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEA: RoomId = RoomId::from_raw(1);
+    const JAZZ: RoomId = RoomId::from_raw(2);
+
+    fn frame(bytes: usize) -> Bytes {
+        vec![b'x'; bytes].into()
+    }
+
+    #[test]
+    fn events_beyond_the_limit_are_refused_and_the_busiest_room_is_known() {
+        let lane = Lane::new();
+        lane.events(frame(100_000), TEA, Seq(7)).unwrap();
+        lane.events(frame(100_000), TEA, Seq(8)).unwrap();
+        lane.events(frame(50_000), JAZZ, Seq(3)).unwrap();
+        assert_eq!(lane.events(frame(50_000), JAZZ, Seq(4)), Err(Full));
+        assert_eq!(lane.busiest_room(), Some(TEA));
+        assert_eq!(lane.drop_room(TEA), Some(Seq(7)));
+        assert_eq!(lane.events(frame(50_000), JAZZ, Seq(4)), Ok(()));
+        assert_eq!(lane.unsent_events.get(), 100_000);
+    }
+
+    #[test]
+    fn a_slow_socket_loses_ephemerals_first_and_answers_never() {
+        let lane = Lane::new();
+        lane.events(frame(MAX_UNSENT_BEFORE_EPHEMERALS), TEA, Seq(1))
+            .unwrap();
+        lane.ephemeral(frame(10));
+        lane.reply(frame(20));
+        assert_eq!(lane.queue.borrow().len(), 2);
+        lane.drop_room(TEA);
+        assert_eq!(lane.unsent_replies.get(), 20);
+    }
+
+    #[test]
+    fn nothing_follows_a_close_frame() {
+        let lane = Lane::new();
+        lane.close(frame(4));
+        lane.reply(frame(9));
+        assert_eq!(lane.pop(), Some(frame(4)));
+        assert_eq!(lane.pop(), None);
+        assert!(lane.is_closed());
+    }
+
+    #[test]
+    fn a_wish_to_be_called_is_answered_once() {
+        let lane = Lane::new();
+        let now = Instant::now();
+        lane.call_at(Some(now));
+        assert!(lane.take_due(now));
+        assert!(!lane.take_due(now));
+    }
+}

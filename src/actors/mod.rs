@@ -1,0 +1,28 @@
+//! The cast: who talks to whom.
+//!
+//! ```text
+//!  socket ─frames─► Session ──► Directory ──► Room ──append──► Registry ──► Broker (the log)
+//!     ▲                │            │          │ ▲                │ ▲             │
+//!     └────── Lane ◄── Hub ◄────────┼──────────┘ └────────────────┘ └── rings ────┘
+//!                       ▲           └──► User ◄───── inbox ───────┘
+//!                       └────────────────┘            Persistence ──► database
+//! ```
+//!
+//! Sessions, hubs, directories, rooms and users live on the worker threads of the HTTP
+//! server; registry and persistence on the main thread. What crosses threads is a message.
+
+pub mod directory;
+pub mod hub;
+pub mod lane;
+pub mod persistence;
+pub mod registry;
+pub mod room;
+mod services;
+pub mod session;
+pub mod socket;
+pub mod user;
+pub mod wire;
+
+pub use services::{
+    Handle, Pending, Refuse, Reply, Services, Worker, Workers, context, send_always,
+};

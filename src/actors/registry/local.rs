@@ -1,0 +1,127 @@
+//! The broker of a node that is alone: its log is the database.
+//!
+//! The persistence actor gives every draft its place inside the transaction that commits
+//! it, so an append is answered when it is durable, and a failed commit leaves no hole.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::prelude::*;
+
+use super::broker::{Broker, Ring};
+use crate::actors::persistence::{self, Persistence};
+use crate::actors::{Pending, Reply};
+use crate::db::{Append, Appended, Db, Fate, Range, Select};
+use crate::error::Error;
+use crate::ids::{RoomId, Seq};
+use crate::protocol::{Event, MAX_EVENTS};
+
+/// When a sender may try again who met a full mailbox.
+const RETRY_AFTER_MS: u64 = 1000;
+
+/// The log of one process.
+pub struct LocalBroker {
+    persistence: Addr<Persistence>,
+    db: Db,
+    /// Who hears the doorbells.
+    rings: Recipient<Ring>,
+    /// Whose doorbells are wanted.
+    wanted: Arc<Mutex<HashSet<RoomId>>>,
+    /// Did a ring find a full mailbox?
+    missed: Arc<AtomicBool>,
+}
+
+impl LocalBroker {
+    /// A broker that writes through this actor and rings there.
+    pub fn new(persistence: Addr<Persistence>, db: Db, rings: Recipient<Ring>) -> Self {
+        Self {
+            persistence,
+            db,
+            rings,
+            wanted: Arc::default(),
+            missed: Arc::default(),
+        }
+    }
+}
+
+impl Broker for LocalBroker {
+    fn append(&self, append: Append) -> Pending<Appended> {
+        let (reply_to, answer) = Reply::channel();
+        let command = persistence::Append {
+            append: append.clone(),
+            reply_to,
+        };
+        let sent = self.persistence.try_send(command);
+        let (rings, wanted) = (self.rings.clone(), self.wanted.clone());
+        let missed = self.missed.clone();
+        Box::pin(async move {
+            match sent {
+                Ok(()) => {}
+                Err(SendError::Full(_)) => return Err(Error::overloaded(RETRY_AFTER_MS)),
+                Err(SendError::Closed(_)) => return Err(Error::unavailable()),
+            }
+            let appended = answer.await?;
+            let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            if wanted.contains(&append.room) && !ring(&rings, append, &appended) {
+                missed.store(true, Ordering::Relaxed);
+            }
+            Ok(appended)
+        })
+    }
+
+    fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>> {
+        let db = self.db.clone();
+        Box::pin(async move {
+            let limit = limit.min(MAX_EVENTS);
+            let range = Range::After(after);
+            db.run(move |store| store.events(room, range, Seq::ZERO, Select::All, limit))
+                .await
+        })
+    }
+
+    fn heads(&self, rooms: Vec<RoomId>) -> Pending<Vec<(RoomId, Seq)>> {
+        let db = self.db.clone();
+        Box::pin(async move { db.run(move |store| store.heads(&rooms)).await })
+    }
+
+    fn may_have_missed(&self) -> bool {
+        self.missed.swap(false, Ordering::Relaxed)
+    }
+
+    fn subscribe(&self, room: RoomId) {
+        self.wanted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(room);
+    }
+
+    fn unsubscribe(&self, room: RoomId) {
+        self.wanted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&room);
+    }
+}
+
+/// Rings with the drafts that are new in the log. False when a full mailbox lost the ring.
+fn ring(rings: &Recipient<Ring>, append: Append, appended: &Appended) -> bool {
+    let Appended::Done(fates) = appended else {
+        return true;
+    };
+    let room = append.room;
+    let events: Vec<_> = append
+        .drafts
+        .into_iter()
+        .zip(fates)
+        .filter_map(|(draft, fate)| match fate {
+            Fate::New(place) => Some(Event {
+                room,
+                place: *place,
+                draft,
+            }),
+            Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
+        })
+        .collect();
+    events.is_empty() || rings.try_send(Ring { room, events }).is_ok()
+}

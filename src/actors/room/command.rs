@@ -1,0 +1,334 @@
+//! What a room can be told or asked. Sent through the directory.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use super::state::{Asker, RoomChange};
+use crate::actors::hub::Subscriber;
+use crate::actors::{Refuse, Reply};
+use crate::db::{Range, Role, Select};
+use crate::error::Error;
+use crate::ids::{Epoch, Seq, UserId};
+use crate::protocol::{ClientId, Entry, Event, MemberView, Place, Position, Presence, Ref};
+
+/// A request to a room, with who asks.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum Command {
+    /// The first events of a room whose row has just been made.
+    Found {
+        /// Who makes it.
+        by: UserId,
+        /// What it is called and how it works.
+        change: RoomChange,
+        /// Who is in it from the start, and as what.
+        members: Vec<(UserId, Role)>,
+        /// Told when they are in the log.
+        reply_to: Reply<()>,
+    },
+    /// Become a member.
+    Join {
+        /// Who.
+        asker: Asker,
+        /// Told what came of it.
+        reply_to: Reply<Joined>,
+    },
+    /// Make somebody a member.
+    Add {
+        /// Who adds.
+        asker: Asker,
+        /// Whom.
+        user: UserId,
+        /// Told what came of it.
+        reply_to: Reply<Joined>,
+    },
+    /// Leave.
+    Leave {
+        /// Who.
+        asker: Asker,
+        /// Told where it stands in the log.
+        reply_to: Reply<Place>,
+    },
+    /// The account of a member is gone.
+    Resign {
+        /// Whose.
+        user: UserId,
+        /// Told when it is in the log.
+        reply_to: Reply<()>,
+    },
+    /// Remove somebody.
+    Kick {
+        /// Who removes.
+        asker: Asker,
+        /// Whom.
+        user: UserId,
+        /// Told where it stands in the log.
+        reply_to: Reply<Place>,
+    },
+    /// Give somebody another role.
+    SetRole {
+        /// Who gives.
+        asker: Asker,
+        /// To whom.
+        user: UserId,
+        /// Which.
+        role: Role,
+        /// Told when it is so.
+        reply_to: Reply<()>,
+    },
+    /// Change the room, or close it.
+    Change {
+        /// Who.
+        asker: Asker,
+        /// What is different from now on.
+        change: RoomChange,
+        /// Told when it is so.
+        reply_to: Reply<()>,
+    },
+    /// Write a message.
+    Publish {
+        /// Who.
+        asker: Asker,
+        /// What.
+        message: Outgoing,
+        /// Told where it stands in the log.
+        reply_to: Reply<Acked>,
+    },
+    /// Hear the room.
+    Subscribe {
+        /// Who, and where their socket is.
+        asker: Asker,
+        /// The socket.
+        who: Subscriber,
+        /// From where.
+        from: From,
+        /// The client's number for the request.
+        reference: Option<Ref>,
+        /// Told when the frames are in the socket's lane.
+        reply_to: Reply<Subscribed>,
+    },
+    /// Hear it no longer.
+    Unsubscribe {
+        /// Which socket.
+        who: Subscriber,
+        /// Told when nothing follows any more.
+        reply_to: Reply<()>,
+    },
+    /// Everything up to here has been seen.
+    Read {
+        /// By whom.
+        asker: Asker,
+        /// Up to where.
+        seq: Seq,
+        /// Told where the mark stands now.
+        reply_to: Reply<ReadMark>,
+    },
+    /// Somebody writes, or has stopped.
+    Typing {
+        /// Who.
+        asker: Asker,
+        /// Which.
+        active: bool,
+        /// Told that it is passed on.
+        reply_to: Reply<()>,
+    },
+    /// A page of the log.
+    GetHistory {
+        /// Who asks.
+        asker: Asker,
+        /// Which part.
+        span: Span,
+        /// Messages only?
+        select: Select,
+        /// Most events.
+        limit: usize,
+        /// Told the page.
+        reply_to: Reply<Page>,
+    },
+    /// A page of the members.
+    GetMembers {
+        /// Who asks.
+        asker: Asker,
+        /// Behind this person.
+        after: Option<UserId>,
+        /// Most people.
+        limit: usize,
+        /// Told the page; names are empty.
+        reply_to: Reply<MemberPage>,
+    },
+    /// What the room is.
+    Describe {
+        /// Who asks.
+        asker: Asker,
+        /// Told.
+        reply_to: Reply<Description>,
+    },
+    /// No socket of this thread hears the room any more.
+    HubEmpty {
+        /// Which thread.
+        worker: usize,
+        /// Subscriptions that it had seen by then.
+        subscribed: u64,
+    },
+}
+
+/// A message on its way into the log.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields of `publish` in docs/PROTOCOL.md")]
+pub struct Outgoing {
+    pub client_id: ClientId,
+    pub body: Arc<str>,
+    pub reply_to: Option<Seq>,
+    pub thread: Option<Seq>,
+    pub mentions: Vec<UserId>,
+}
+
+/// Where a subscription begins.
+#[derive(Debug)]
+pub enum From {
+    /// With a snapshot of the newest events, at most this many.
+    Last(usize),
+    /// With a snapshot of what came behind this position.
+    After(Position),
+    /// With what came behind this position, as batches.
+    Resume(Position),
+}
+
+/// What became of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subscribed {
+    /// The socket hears the room.
+    Live,
+    /// The position is too far behind for one step: read the log up to the window first.
+    Behind,
+    /// The position cannot be resumed; the `gap` is in the lane. Not subscribed.
+    Gap,
+}
+
+/// What became of a join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Were they in already?
+    pub already: bool,
+    /// Their join in the log.
+    pub seq: Seq,
+    /// In which life of the log.
+    pub epoch: Epoch,
+}
+
+/// Where a message stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acked {
+    /// Its place.
+    pub place: Place,
+    /// In which life of the log.
+    pub epoch: Epoch,
+    /// Was it there already?
+    pub duplicate: bool,
+    /// What the log holds; a repeat may have said it in other words.
+    pub client_id: ClientId,
+}
+
+/// Where somebody's mark stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadMark {
+    /// Everything up to here has been seen.
+    pub read: Seq,
+    /// Messages of others behind it.
+    pub unread: i64,
+    /// The mark itself, for the database.
+    pub mark: crate::db::Mark,
+}
+
+/// A part of the log that somebody asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// The newest events.
+    Newest,
+    /// One side of a place.
+    Range(Range),
+    /// Both sides of a place, which is among them.
+    Around(Seq),
+}
+
+/// A page of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// In which life of the log.
+    pub epoch: Epoch,
+    /// The events, ascending.
+    pub entries: Vec<Arc<Entry>>,
+    /// Are there more in the direction that was asked for?
+    pub more: bool,
+}
+
+/// A page of the members.
+#[derive(Debug)]
+pub struct MemberPage {
+    /// The people, by id; their names are still to be looked up.
+    pub members: Vec<MemberView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<UserId>,
+}
+
+/// A room as one member sees it.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// What it is.
+    pub record: crate::db::RoomRecord,
+    /// The asker's role; `None` when they are not in it.
+    pub role: Option<Role>,
+    /// How far the asker has read.
+    pub read: Seq,
+    /// Messages of others behind it.
+    pub unread: i64,
+    /// How many members are connected.
+    pub online: usize,
+    /// The other person of a `dm`.
+    pub peer: Option<UserId>,
+}
+
+/// New events of the room, as its doorbell rings.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Deliver(pub Vec<Event>);
+
+/// A member came, went, or changed how they want to be seen.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct SetPresence {
+    /// Who.
+    pub user: UserId,
+    /// How.
+    pub presence: Presence,
+    /// In their own words.
+    pub text: Option<String>,
+}
+
+impl Refuse for Command {
+    fn refuse(self, error: Error) {
+        match self {
+            Command::Found { reply_to, .. }
+            | Command::Resign { reply_to, .. }
+            | Command::SetRole { reply_to, .. }
+            | Command::Change { reply_to, .. }
+            | Command::Unsubscribe { reply_to, .. }
+            | Command::Typing { reply_to, .. } => reply_to.refuse(error),
+            Command::Join { reply_to, .. } | Command::Add { reply_to, .. } => {
+                reply_to.refuse(error);
+            }
+            Command::Leave { reply_to, .. } | Command::Kick { reply_to, .. } => {
+                reply_to.refuse(error);
+            }
+            Command::Publish { reply_to, .. } => reply_to.refuse(error),
+            Command::Subscribe { reply_to, .. } => reply_to.refuse(error),
+            Command::Read { reply_to, .. } => reply_to.refuse(error),
+            Command::GetHistory { reply_to, .. } => reply_to.refuse(error),
+            Command::GetMembers { reply_to, .. } => reply_to.refuse(error),
+            Command::Describe { reply_to, .. } => reply_to.refuse(error),
+            // The audience tells it again when the next subscription ends.
+            Command::HubEmpty { .. } => log::debug!("a room was not told something: {error}"),
+        }
+    }
+}

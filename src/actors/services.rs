@@ -1,0 +1,277 @@
+//! What every actor and HTTP handler can reach, and how they ask each other.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::directory::{Directory, ToRoom, ToUser};
+use super::hub::Hub;
+use super::persistence::Persistence;
+use super::registry::Registry;
+use super::{room, user};
+use crate::config::Config;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::identity::Identities;
+use crate::ids::{RoomId, UserId};
+use crate::limits::Rates;
+
+/// How long an asker waits for an actor. Storage gives up earlier, and says so.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
+/// When somebody may ask again whose directory has too much to do.
+const RETRY_AFTER_MS: u64 = 500;
+
+/// Everything that is shared. Made once by the node, handed out by `Arc`.
+pub struct Services {
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// The database.
+    pub db: Db,
+    /// Who a token stands for.
+    pub identities: Identities,
+    /// Limits that are shared by all connections.
+    pub rates: Rates,
+    /// Appends to logs; knows who is where.
+    pub registry: Addr<Registry>,
+    /// Writes to the database.
+    pub persistence: Addr<Persistence>,
+    /// The worker threads.
+    pub workers: Workers,
+}
+
+/// The worker threads of this node, filled as the HTTP server starts them.
+pub struct Workers(Vec<RwLock<Option<Worker>>>);
+
+/// The actors that everybody on one worker thread shares.
+#[derive(Clone)]
+pub struct Worker {
+    /// Hands frames to the sessions of this thread.
+    pub hub: Addr<Hub>,
+    /// Finds the rooms and users of this thread.
+    pub directory: Addr<Directory>,
+}
+
+impl Workers {
+    /// Places for this many threads.
+    pub fn new(count: usize) -> Self {
+        Self((0..count.max(1)).map(|_| RwLock::default()).collect())
+    }
+
+    /// How many threads there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes a thread's place.
+    pub fn set(&self, index: usize, worker: Worker) {
+        if let Some(place) = self.0.get(index)
+            && let Ok(mut place) = place.write()
+        {
+            *place = Some(worker);
+        }
+    }
+
+    /// One thread's actors, once it has started.
+    pub fn get(&self, index: usize) -> Option<Worker> {
+        self.0.get(index)?.read().ok()?.clone()
+    }
+
+    /// All threads that have started.
+    pub fn all(&self) -> impl Iterator<Item = Worker> + '_ {
+        (0..self.count()).filter_map(|index| self.get(index))
+    }
+
+    /// The thread that a room or user lives on: by the hash of its id, which is random.
+    fn home(&self, raw_id: i64) -> Option<Worker> {
+        self.get(raw_id.unsigned_abs() as usize % self.count())
+    }
+}
+
+impl Services {
+    /// A room, to tell or ask it something.
+    pub fn room(&self, room: RoomId) -> Handle<RoomId> {
+        Handle {
+            id: room,
+            directory: self.workers.home(room.raw()).map(|worker| worker.directory),
+        }
+    }
+
+    /// A user, to tell or ask them something.
+    pub fn user(&self, user: UserId) -> Handle<UserId> {
+        Handle {
+            id: user,
+            directory: self.workers.home(user.raw()).map(|worker| worker.directory),
+        }
+    }
+
+    /// A page of a room's members, with their names.
+    pub fn list_members(
+        &self,
+        asker: room::Asker,
+        room: RoomId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Pending<room::MemberPage> {
+        let command = move |reply_to| room::Command::GetMembers {
+            asker,
+            after,
+            limit,
+            reply_to,
+        };
+        let asking = self.room(room).ask(command);
+        let db = self.db.clone();
+        Box::pin(async move {
+            let mut page = asking.await?;
+            let ids: Vec<_> = page.members.iter().map(|member| member.user).collect();
+            let people = db.run(move |store| store.users(&ids)).await?;
+            let mut names: HashMap<_, _> = people
+                .into_iter()
+                .map(|person| (person.id, person.name))
+                .collect();
+            for member in &mut page.members {
+                member.name = names.remove(&member.user).unwrap_or_default();
+            }
+            Ok(page)
+        })
+    }
+}
+
+/// The way to one room or user.
+pub struct Handle<K> {
+    id: K,
+    directory: Option<Addr<Directory>>,
+}
+
+impl<K> Handle<K> {
+    /// The directory that the actor is found in, once its thread has started.
+    pub fn into_directory(self) -> Option<Addr<Directory>> {
+        self.directory
+    }
+}
+
+impl Handle<RoomId> {
+    /// Asks, and waits for the answer. The command is on its way when this returns; what it
+    /// returns is only the wait.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> room::Command,
+    ) -> Pending<T> {
+        let (reply_to, answer) = Reply::channel();
+        self.tell(command(reply_to));
+        answer
+    }
+
+    /// Tells something that needs no answer; refused when there is no room in the queue.
+    pub fn tell(&self, command: room::Command) {
+        send(
+            self.directory.as_ref(),
+            ToRoom(self.id, command),
+            |message| message.1,
+        );
+    }
+}
+
+impl Handle<UserId> {
+    /// Asks, and waits for the answer.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> user::Command,
+    ) -> Pending<T> {
+        let (reply_to, answer) = Reply::channel();
+        self.tell(command(reply_to));
+        answer
+    }
+
+    /// Tells something that needs no answer; refused when there is no room in the queue.
+    pub fn tell(&self, command: user::Command) {
+        send(
+            self.directory.as_ref(),
+            ToUser(self.id, command),
+            |message| message.1,
+        );
+    }
+}
+
+fn send<M, C: Refuse>(directory: Option<&Addr<Directory>>, message: M, command: fn(M) -> C)
+where
+    Directory: Handler<M>,
+    M: Message<Result = ()> + Send + 'static,
+{
+    let Some(directory) = directory else {
+        return command(message).refuse(Error::unavailable());
+    };
+    match directory.try_send(message) {
+        Ok(()) => {}
+        Err(SendError::Full(message)) => command(message).refuse(Error::overloaded(RETRY_AFTER_MS)),
+        Err(SendError::Closed(message)) => command(message).refuse(Error::unavailable()),
+    }
+}
+
+/// A command that can be answered with an error before it was handled.
+pub trait Refuse {
+    /// Tells whoever asked that nothing was done, and why.
+    fn refuse(self, error: Error);
+}
+
+/// An answer that is on its way.
+pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub struct Reply<T>(oneshot::Sender<Result<T>>);
+
+impl<T> Reply<T> {
+    /// A place for an answer, and the wait for it (with a deadline).
+    pub fn channel() -> (Self, Pending<T>)
+    where
+        T: Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let answer = async move {
+            match tokio::time::timeout(ANSWER_DEADLINE, receiver).await {
+                Ok(Ok(answer)) => answer,
+                // The actor failed, or takes too long: nobody knows what came of it.
+                Ok(Err(_)) | Err(_) => Err(Error::unavailable()),
+            }
+        };
+        (Self(sender), Box::pin(answer))
+    }
+
+    /// Answers. Whoever asked may have gone; that is their business.
+    pub fn send(self, answer: Result<T>) {
+        let _ = self.0.send(answer);
+    }
+
+    /// Answers with an error.
+    pub fn refuse(self, error: Error) {
+        self.send(Err(error));
+    }
+}
+
+/// A context whose mailbox takes so many messages from the beginning; by default it is 16,
+/// and what comes before an actor has started would be refused.
+pub fn context<A: Actor<Context = Context<A>>>(mailbox: usize) -> Context<A> {
+    let mut context = Context::new();
+    context.set_mailbox_capacity(mailbox);
+    context
+}
+
+/// Sends past the mailbox's limit: for the few things that must not be lost and are bounded
+/// otherwise, such as one farewell for every session that there was.
+pub fn send_always<A, M>(address: &Addr<A>, message: M)
+where
+    A: Actor + Handler<M>,
+    A::Context: actix::dev::ToEnvelope<A, M>,
+    M: Message<Result = ()> + Send + 'static,
+{
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "see the doc comment; each caller is bounded"
+    )]
+    address.do_send(message);
+}

@@ -1,0 +1,575 @@
+//! One signed-in person on this node: their sessions, presence, inbox, revocation.
+//! Owns: their sessions here, their rooms with what is unread in each.
+//! Takes: `Command` (session, room, registry), `News` (registry).
+//! Sends: `registry::Watch` `Unwatch` `Quiet` `SetPresence` `Leave`, `hub::Tell` `Close`.
+//! Full mailbox: commands are refused, news are lost (their numbers are absolute).
+//! Restart: sessions of a failed user attach again when they next say something.
+
+mod rooms;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use serde_json::json;
+
+pub use self::rooms::{Listing, Rooms};
+use super::directory::RetireUser;
+use super::hub::{self, Subscriber};
+use super::registry::{self, Change};
+use super::{Refuse, Reply, Services, context, send_always, wire};
+use crate::db::{Mark, Membership};
+use crate::error::Error;
+use crate::ids::{LoginId, RoomId, SessionId, UserId};
+use crate::protocol::{
+    Account, AccountNotice, CloseCode, Entry, ErrorCode, Inbox, Presence, ServerFrame,
+};
+
+/// Commands and news that may wait for one person.
+const MAILBOX: usize = 1024;
+/// How long somebody without sessions is remembered: most come back at once.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long after a mark the rest of the mentions is counted again.
+const RECOUNT_DELAY: Duration = Duration::from_millis(600);
+/// How often a reading that was overtaken is repeated before it is taken as it is.
+const MAX_LOADS: usize = 3;
+
+/// A person on this node.
+pub struct User {
+    id: UserId,
+    services: Arc<Services>,
+    /// Their sockets here.
+    sessions: HashMap<SessionId, Attached>,
+    /// Their rooms, as the list of rooms shows them.
+    rooms: Rooms,
+    /// How they want to be seen.
+    presence: Presence,
+    presence_text: Option<String>,
+    /// Commands handled, for [`RetireUser`].
+    handled: u64,
+}
+
+/// One of their sockets.
+struct Attached {
+    /// The thread it lives on.
+    worker: usize,
+    /// The sign-in that its token belongs to.
+    login: Option<LoginId>,
+    /// Rooms that it is subscribed to.
+    subscribed: HashSet<RoomId>,
+}
+
+/// A socket that waits for its welcome.
+struct Arrival {
+    session: SessionId,
+    /// The cursor of an earlier list of rooms.
+    since: Option<i64>,
+    reply_to: Reply<Listing>,
+}
+
+/// What a person can be told or asked. Sent through the directory.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum Command {
+    /// A socket has signed in.
+    Attach {
+        /// Where it is.
+        who: Subscriber,
+        /// The sign-in that its token belongs to.
+        login: Option<LoginId>,
+        /// The cursor of an earlier list of rooms.
+        since: Option<i64>,
+        /// Their rooms.
+        reply_to: Reply<Listing>,
+    },
+    /// A socket has gone.
+    Detach {
+        /// Which.
+        session: SessionId,
+    },
+    /// A socket has subscribed to a room, or has stopped.
+    Looking {
+        /// Which socket.
+        session: SessionId,
+        /// Which room.
+        room: RoomId,
+        /// Whether it is subscribed now.
+        subscribed: bool,
+    },
+    /// How they want to be seen.
+    SetStatus {
+        /// How.
+        status: Presence,
+        /// In their own words.
+        text: Option<String>,
+    },
+    /// They have joined or left a room, or were added or removed.
+    MembershipChanged {
+        /// Which room.
+        room: RoomId,
+        /// Who did it.
+        by: UserId,
+    },
+    /// They have read on.
+    Marked {
+        /// Where.
+        room: RoomId,
+        /// How far.
+        mark: Mark,
+    },
+    /// Their sessions end: all, or those of one login.
+    Revoke {
+        /// Only those of this one.
+        login: Option<LoginId>,
+        /// But not those of this one.
+        except: Option<LoginId>,
+    },
+    /// A frame for all of their devices.
+    Notify {
+        /// The frame, as JSON.
+        frame: String,
+    },
+}
+
+/// What the registry tells; not counted by the directory.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum News {
+    /// Something that others may say, too.
+    Command(Command),
+    /// Rooms have changed.
+    Changes {
+        /// Those that want telling.
+        loud: Vec<Change>,
+        /// The others, for the total.
+        quiet: Vec<Change>,
+    },
+}
+
+impl Refuse for Command {
+    fn refuse(self, error: Error) {
+        match self {
+            Command::Attach { reply_to, .. } => reply_to.refuse(error),
+            Command::Detach { .. }
+            | Command::Looking { .. }
+            | Command::SetStatus { .. }
+            | Command::MembershipChanged { .. }
+            | Command::Marked { .. }
+            | Command::Revoke { .. }
+            | Command::Notify { .. } => log::debug!("a user was not told something: {error}"),
+        }
+    }
+}
+
+impl User {
+    /// Starts the actor of one person on the current thread.
+    pub fn start_here(id: UserId, services: Arc<Services>) -> Addr<Self> {
+        context(MAILBOX).run(Self {
+            id,
+            services,
+            sessions: HashMap::new(),
+            rooms: Rooms::default(),
+            presence: Presence::Online,
+            presence_text: None,
+            handled: 0,
+        })
+    }
+
+    fn attach(&mut self, arrival: Arrival, attached: Attached, ctx: &mut Context<Self>) {
+        let limit = self.services.config.limits.connections_per_user as usize;
+        if limit > 0 && self.sessions.len() >= limit {
+            let message = format!("one person may have {limit} connections at a time");
+            let error = Error::new(ErrorCode::RateLimited, message).retry_after(30_000);
+            return arrival.reply_to.refuse(error);
+        }
+        if self.sessions.is_empty() {
+            (self.presence, self.presence_text) = (Presence::Online, None);
+            self.tell_presence();
+        }
+        self.sessions.insert(arrival.session, attached);
+        self.load(arrival, MAX_LOADS, ctx);
+    }
+
+    /// Reads their rooms, then listens to them; reads again what has moved on meanwhile.
+    fn load(&mut self, arrival: Arrival, loads: usize, ctx: &mut Context<Self>) {
+        let user = self.id;
+        let reading = self.services.db.run(move |store| {
+            let memberships = store.memberships(user)?;
+            let peers: Vec<_> = memberships.iter().filter_map(|room| room.peer).collect();
+            let peers = store.users(&peers)?;
+            Ok((memberships, peers))
+        });
+        let loaded = reading
+            .into_actor(self)
+            .map(move |read, user, ctx| match read {
+                Ok((memberships, peers)) => {
+                    let names = peers.into_iter().map(|peer| (peer.id, peer.name)).collect();
+                    user.rooms.replace(memberships, &names);
+                    user.listen(arrival, loads, ctx);
+                }
+                Err(error) => user.turn_away(arrival, error, ctx),
+            });
+        ctx.spawn(loaded);
+    }
+
+    fn listen(&mut self, arrival: Arrival, loads: usize, ctx: &mut Context<Self>) {
+        if !self.sessions.contains_key(&arrival.session) {
+            // The socket went while its rooms were read.
+            return arrival.reply_to.refuse(Error::unavailable());
+        }
+        let (rooms, address) = (self.rooms.known(), ctx.address());
+        let watch = registry::Watch {
+            user: self.id,
+            address,
+            rooms,
+        };
+        let asking = self.services.registry.send(watch).into_actor(self);
+        ctx.spawn(asking.map(move |stale, user, ctx| match stale {
+            Ok(stale) if !stale.is_empty() && loads > 1 => user.load(arrival, loads - 1, ctx),
+            Ok(_) => {
+                user.tell_all_quiet();
+                arrival
+                    .reply_to
+                    .send(Ok(user.rooms.list(user.id, arrival.since)));
+            }
+            Err(_) => user.turn_away(arrival, Error::unavailable(), ctx),
+        }));
+    }
+
+    /// Their rooms cannot be read now: the socket is told, and is none of theirs.
+    fn turn_away(&mut self, arrival: Arrival, error: Error, ctx: &mut Context<Self>) {
+        self.detach(arrival.session, ctx);
+        arrival.reply_to.refuse(error);
+    }
+
+    /// After a reading every room is loud; those that all sessions look at are not.
+    fn tell_all_quiet(&self) {
+        let looked_at: HashSet<_> = self
+            .sessions
+            .values()
+            .flat_map(|session| session.subscribed.iter().copied())
+            .collect();
+        for room in looked_at {
+            self.tell_quiet(room);
+        }
+    }
+
+    fn detach(&mut self, session: SessionId, ctx: &mut Context<Self>) {
+        let Some(gone) = self.sessions.remove(&session) else {
+            return;
+        };
+        if self.sessions.is_empty() {
+            self.presence = Presence::Offline;
+            self.tell_presence();
+            send_always(&self.services.registry, registry::Leave(self.id));
+            ctx.run_later(IDLE, |user, ctx| user.retire(ctx));
+        } else {
+            // What only this session did not look at may be quiet now, and the other way round.
+            let rooms: Vec<_> = self.rooms.ids().chain(gone.subscribed).collect();
+            rooms.into_iter().for_each(|room| self.tell_quiet(room));
+        }
+    }
+
+    fn retire(&mut self, ctx: &mut Context<Self>) {
+        if !self.sessions.is_empty() {
+            return;
+        }
+        let retire = RetireUser {
+            user: self.id,
+            handled: self.handled,
+        };
+        let Some(home) = self.services.user(self.id).into_directory() else {
+            return;
+        };
+        ctx.spawn(
+            home.send(retire)
+                .into_actor(self)
+                .map(|retired, user, ctx| match retired {
+                    Ok(false) if user.sessions.is_empty() => {
+                        ctx.run_later(IDLE, |user, ctx| user.retire(ctx));
+                    }
+                    Ok(false) => {}
+                    Ok(true) | Err(_) => ctx.stop(),
+                }),
+        );
+    }
+
+    fn looking(&mut self, session: SessionId, room: RoomId, subscribed: bool) {
+        let Some(attached) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let changed = if subscribed {
+            attached.subscribed.insert(room)
+        } else {
+            attached.subscribed.remove(&room)
+        };
+        if changed {
+            self.tell_quiet(room);
+        }
+    }
+
+    fn tell_quiet(&self, room: RoomId) {
+        let quiet = self
+            .sessions
+            .values()
+            .all(|session| session.subscribed.contains(&room));
+        let message = registry::Quiet {
+            user: self.id,
+            room,
+            quiet,
+        };
+        send_always(&self.services.registry, message);
+    }
+
+    fn tell_presence(&self) {
+        let (presence, text) = (self.presence, self.presence_text.clone());
+        let message = registry::SetPresence {
+            user: self.id,
+            presence,
+            text,
+        };
+        send_always(&self.services.registry, message);
+    }
+
+    /// Reads one room again: it is new, or gone, or its mentions have to be counted.
+    fn reload_room(&mut self, room: RoomId, invited_by: Option<UserId>, ctx: &mut Context<Self>) {
+        let user = self.id;
+        let reading = self.services.db.run(move |store| {
+            let membership = store.membership(user, room)?;
+            let peer = membership.as_ref().and_then(|membership| membership.peer);
+            let peer = peer.map(|peer| store.user(peer)).transpose()?.flatten();
+            Ok((membership, peer))
+        });
+        ctx.spawn(
+            reading
+                .into_actor(self)
+                .map(move |read, user, ctx| match read {
+                    Ok((Some(membership), peer)) => {
+                        let name = peer.map(|peer| peer.name);
+                        user.enter(membership, name, invited_by, ctx);
+                    }
+                    Ok((None, _)) => user.exit(room),
+                    Err(error) => {
+                        log::warn!("room={room} user={} could not be read: {error}", user.id)
+                    }
+                }),
+        );
+    }
+
+    fn enter(
+        &mut self,
+        membership: Membership,
+        peer_name: Option<String>,
+        invited_by: Option<UserId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let room = membership.room.id;
+        self.rooms.put(membership, peer_name);
+        let rooms = self.rooms.known_of(room);
+        let watch = registry::Watch {
+            user: self.id,
+            address: ctx.address(),
+            rooms,
+        };
+        let asking = self.services.registry.send(watch);
+        ctx.spawn(asking.into_actor(self).map(move |stale, user, ctx| {
+            if stale.is_ok_and(|stale| !stale.is_empty()) {
+                user.reload_room(room, invited_by, ctx);
+                return;
+            }
+            user.tell_quiet(room);
+            if let Some(by) = invited_by.filter(|by| *by != user.id)
+                && let Some(name) = user.rooms.name(room)
+            {
+                let data = json!({ "room": room, "name": name, "from": by });
+                user.notify(AccountNotice::Invited, data);
+            }
+        }));
+    }
+
+    fn exit(&mut self, room: RoomId) {
+        self.rooms.remove(room);
+        for session in self.sessions.values_mut() {
+            session.subscribed.remove(&room);
+        }
+        let unwatch = registry::Unwatch {
+            user: self.id,
+            room,
+        };
+        send_always(&self.services.registry, unwatch);
+    }
+
+    fn marked(&mut self, room: RoomId, mark: Mark, ctx: &mut Context<Self>) {
+        let Some(recount) = self.rooms.mark(room, mark) else {
+            return;
+        };
+        if recount {
+            ctx.run_later(RECOUNT_DELAY, move |user, ctx| {
+                user.reload_room(room, None, ctx)
+            });
+        }
+        let Some((unread, mentions)) = self.rooms.unread(room) else {
+            return;
+        };
+        let total = self.rooms.total();
+        let data = json!({
+            "room": room, "read": mark.read, "unread": unread, "mentions": mentions, "total": total,
+        });
+        self.notify(AccountNotice::Read, data);
+    }
+
+    fn notify(&self, kind: AccountNotice, data: serde_json::Value) {
+        self.tell_all(&ServerFrame::Account(Account { kind, data }).to_json());
+    }
+
+    fn tell_all(&self, frame: &str) {
+        let frame = wire::text(frame);
+        for (session, attached) in &self.sessions {
+            self.tell(*session, attached, frame.clone(), false);
+        }
+    }
+
+    fn tell(&self, session: SessionId, to: &Attached, frame: bytes::Bytes, ephemeral: bool) {
+        if let Some(worker) = self.services.workers.get(to.worker)
+            && worker
+                .hub
+                .try_send(hub::Tell {
+                    session,
+                    frame,
+                    ephemeral,
+                })
+                .is_err()
+        {
+            log::debug!("session={session} was not told something, its hub is busy");
+        }
+    }
+
+    fn changed(&mut self, loud: &[Change], quiet: &[Change]) {
+        for change in loud.iter().chain(quiet) {
+            self.rooms.change(change);
+        }
+        let total = self.rooms.total();
+        for change in loud {
+            self.tell_inbox(change, total);
+        }
+    }
+
+    fn tell_inbox(&self, change: &Change, total: i64) {
+        let Some((unread, mentions)) = self.rooms.unread(change.room) else {
+            return;
+        };
+        let last = change.last.clone().and_then(|event| Entry::new(event).ok());
+        let last = last.as_ref().map(|entry| entry.json_for(self.id));
+        let inbox = Inbox {
+            room: change.room,
+            head: change.head,
+            unread,
+            mentions,
+            last,
+            total,
+        };
+        let frame = wire::text(&ServerFrame::Inbox(inbox).to_json());
+        for (session, attached) in &self.sessions {
+            if !attached.subscribed.contains(&change.room) {
+                self.tell(*session, attached, frame.clone(), true);
+            }
+        }
+    }
+
+    fn revoke(&self, login: Option<LoginId>, except: Option<LoginId>) {
+        let data = json!({ "reason": "signed out" });
+        let frame = ServerFrame::Account(Account {
+            kind: AccountNotice::Revoked,
+            data,
+        })
+        .to_json();
+        let farewell = wire::text(&frame);
+        for (session, attached) in &self.sessions {
+            let spared = except.is_some() && attached.login == except;
+            let meant = login.is_none() || attached.login == login;
+            if let Some(worker) = self.services.workers.get(attached.worker)
+                && meant
+                && !spared
+            {
+                let code = CloseCode::Revoked;
+                let farewell = Some(farewell.clone());
+                send_always(
+                    &worker.hub,
+                    hub::Close {
+                        session: *session,
+                        farewell,
+                        code,
+                    },
+                );
+            }
+        }
+    }
+
+    fn handle_command(&mut self, command: Command, ctx: &mut Context<Self>) {
+        match command {
+            Command::Attach {
+                who,
+                login,
+                since,
+                reply_to,
+            } => {
+                let attached = Attached {
+                    worker: who.worker,
+                    login,
+                    subscribed: HashSet::new(),
+                };
+                let arrival = Arrival {
+                    session: who.session,
+                    since,
+                    reply_to,
+                };
+                self.attach(arrival, attached, ctx);
+            }
+            Command::Detach { session } => self.detach(session, ctx),
+            Command::Looking {
+                session,
+                room,
+                subscribed,
+            } => {
+                self.looking(session, room, subscribed);
+            }
+            Command::SetStatus { status, text } => {
+                (self.presence, self.presence_text) = (status, text);
+                self.tell_presence();
+            }
+            Command::MembershipChanged { room, by } => self.reload_room(room, Some(by), ctx),
+            Command::Marked { room, mark } => self.marked(room, mark, ctx),
+            Command::Revoke { login, except } => self.revoke(login, except),
+            Command::Notify { frame } => self.tell_all(&frame),
+        }
+    }
+}
+
+impl Actor for User {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(IDLE, |user, ctx| user.retire(ctx));
+    }
+}
+
+impl Handler<Command> for User {
+    type Result = ();
+
+    fn handle(&mut self, command: Command, ctx: &mut Context<Self>) {
+        self.handled += 1;
+        self.handle_command(command, ctx);
+    }
+}
+
+impl Handler<News> for User {
+    type Result = ();
+
+    fn handle(&mut self, news: News, ctx: &mut Context<Self>) {
+        match news {
+            News::Command(command) => self.handle_command(command, ctx),
+            News::Changes { loud, quiet } => self.changed(&loud, &quiet),
+        }
+    }
+}

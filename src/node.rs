@@ -1,0 +1,138 @@
+//! A whole node: everything is made here, handed out, and stopped in order.
+//!
+//! The only file that knows everyone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web;
+
+use crate::actors::persistence::{self, Flush, Persistence};
+use crate::actors::registry::{LocalBroker, Registry};
+use crate::actors::{Reply, Services, Workers, hub};
+use crate::config::{Config, ConfigError};
+use crate::db::{Db, OpenError, OpenOptions};
+use crate::http;
+use crate::identity::{Identities, Tokens};
+use crate::limits::Rates;
+use crate::protocol::CloseCode;
+
+/// How long an append may wait before its sender is told that nobody knows.
+const APPEND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A running node. Lives on the thread that started it, which runs an actix system.
+pub struct Node {
+    services: web::Data<Services>,
+    server: ServerHandle,
+    address: SocketAddr,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} (MADANG_LISTEN): {cause}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+}
+
+impl Node {
+    /// Starts everything and listens.
+    ///
+    /// # Errors
+    /// Says what is in the way and what to do about it; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let config = Arc::new(config);
+        let secret = config.signing_secret()?;
+        let (url, options) = (config.database.url(), OpenOptions::default());
+        let db = web::block(move || Db::open(&url, &options))
+            .await
+            .map_err(blocked)??;
+        let services = web::Data::new(services(&config, db, Tokens::new(&secret)));
+        let listen = |cause| StartError::Listen {
+            address: config.listen,
+            cause,
+        };
+        let (server, address) = http::listen(services.clone()).map_err(listen)?;
+        let handle = server.handle();
+        actix::spawn(server);
+        Ok(Self {
+            services,
+            server: handle,
+            address,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Everything that is shared; for tests and for programs that embed a node.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Stops in order: no new connections, sessions are told to come back elsewhere, what
+    /// is not written yet is written.
+    pub async fn stop(self) {
+        self.server.pause().await;
+        for worker in self.services.workers.all() {
+            // A hub that is gone has no sessions to tell.
+            let _ = worker
+                .hub
+                .send(hub::CloseAll {
+                    code: CloseCode::Drain,
+                })
+                .await;
+        }
+        let (reply_to, flushed) = Reply::channel();
+        let asked = self.services.persistence.send(Flush { reply_to }).await;
+        if asked.is_err() || flushed.await.is_err() {
+            log::error!("some read marks could not be written before the end");
+        }
+        self.server.stop(false).await;
+    }
+}
+
+/// Makes everyone but the workers, which the HTTP server starts.
+fn services(config: &Arc<Config>, db: Db, tokens: Tokens) -> Services {
+    let limits = persistence::Limits {
+        batch_rows: config.tuning.batch_rows,
+        backlog_rows: config.backlog_events,
+        deadline: APPEND_DEADLINE,
+    };
+    let persistence = Persistence::start_here(db.store(), limits);
+    let registry = Registry::start_here(|rings| {
+        Arc::new(LocalBroker::new(persistence.clone(), db.clone(), rings))
+    });
+    Services {
+        config: config.clone(),
+        identities: Identities::new(db.clone(), tokens, config.auto_provision),
+        rates: Rates::new(&config.limits),
+        workers: Workers::new(config.workers),
+        db,
+        registry,
+        persistence,
+    }
+}
+
+/// The thread that opened the database failed.
+fn blocked(cause: actix_web::error::BlockingError) -> OpenError {
+    OpenError::Unreachable {
+        what: "that is configured".to_owned(),
+        cause: cause.to_string(),
+    }
+}
