@@ -8,7 +8,7 @@ use super::StoreError;
 ///
 /// Only that makes a draft poison. Whatever else goes wrong is an outage: a full disk or a
 /// lost connection must never set a message aside.
-pub fn is_refusal(error: &Error) -> bool {
+pub(super) fn is_refusal(error: &Error) -> bool {
     match error {
         Error::DatabaseError(kind, information) => match kind {
             DatabaseErrorKind::UniqueViolation

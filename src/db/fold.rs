@@ -8,10 +8,10 @@ use crate::ids::{RoomId, Seq, UserId};
 use crate::protocol::{EventKind, MemberChange, Place};
 
 /// One person in one room.
-pub type MemberKey = (RoomId, UserId);
+pub(super) type MemberKey = (RoomId, UserId);
 
 /// The people whose standing these events change: their rows have to be read first.
-pub fn changed_members(rows: &[NewEvent<'_>]) -> Vec<MemberKey> {
+pub(super) fn changed_members(rows: &[NewEvent<'_>]) -> Vec<MemberKey> {
     let mut keys: Vec<_> = rows
         .iter()
         .filter_map(|row| match &row.checked.effect {
@@ -26,7 +26,7 @@ pub fn changed_members(rows: &[NewEvent<'_>]) -> Vec<MemberKey> {
 
 /// What a batch does to members.
 #[derive(Debug, Default)]
-pub struct MemberFold {
+pub(super) struct MemberFold {
     /// Rows whose standing changed, whole.
     pub members: HashMap<MemberKey, MemberRecord>,
     /// Everybody else who wrote, and how many messages.
@@ -39,7 +39,7 @@ pub struct MemberFold {
 
 impl MemberFold {
     /// Folds new events over the rows that they change.
-    pub fn new(
+    pub(super) fn new(
         changed: &[MemberKey],
         before: Vec<(RoomId, MemberRecord)>,
         rows: &[NewEvent<'_>],

@@ -29,7 +29,7 @@ const TRY_LOCK: &str =
 
 /// Proof that this node is the only one that writes. Dropping it lets the next one in.
 #[derive(Debug)]
-pub struct Holder {
+pub(super) struct Holder {
     held: Arc<AtomicBool>,
     /// What keeps the lock: nobody reads it.
     _keeper: Keeper,
@@ -44,7 +44,7 @@ enum Keeper {
 
 impl Holder {
     /// Locks the file beside an SQLite database.
-    pub fn of_file(database: &Path) -> Result<Self, OpenError> {
+    pub(super) fn of_file(database: &Path) -> Result<Self, OpenError> {
         let path = beside(database);
         let broken = |cause: std::io::Error| OpenError::Unreachable {
             what: path.display().to_string(),
@@ -81,7 +81,7 @@ impl Holder {
     }
 
     /// Takes the lock of a Postgres database, and looks after it from now on.
-    pub fn of_session(url: &str, mut conn: PgConnection) -> Result<Self, OpenError> {
+    pub(super) fn of_session(url: &str, mut conn: PgConnection) -> Result<Self, OpenError> {
         let held = try_lock(&mut conn).map_err(|cause| OpenError::unreachable(url, &cause))?;
         if !held {
             return Err(OpenError::Locked {
@@ -111,7 +111,7 @@ impl Holder {
     }
 
     /// Is the lock still ours?
-    pub fn check(&self) -> Result<(), StoreError> {
+    pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.held.load(Ordering::Acquire) {
             Ok(())
         } else {

@@ -1,19 +1,19 @@
 //! The two migration trees, embedded; `migrations/README.md` has their rules.
 
 use diesel::backend::Backend;
-use diesel::migration::{Migration, MigrationSource};
+use diesel::migration::MigrationSource;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::OpenError;
 
 /// For Postgres.
-pub const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 /// For SQLite.
-pub const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// Brings a schema up to date; answers which migrations that took. Refuses one that knows
 /// migrations which this binary does not.
-pub fn run<DB: Backend>(
+pub(super) fn run<DB: Backend>(
     conn: &mut impl MigrationHarness<DB>,
     source: EmbeddedMigrations,
 ) -> Result<Vec<String>, OpenError>
@@ -26,7 +26,7 @@ where
         .migrations()
         .map_err(failed)?
         .iter()
-        .map(|migration: &Box<dyn Migration<DB>>| migration.name().version().to_string())
+        .map(|migration| migration.name().version().to_string())
         .collect();
     let applied = conn.applied_migrations().map_err(failed)?;
     if let Some(unknown) = applied.iter().find(|v| !known.contains(&v.to_string())) {

@@ -12,9 +12,17 @@ mod migrations;
 mod models;
 mod open;
 mod plan;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the same queries, for another connection"
+)]
 mod postgres;
 mod records;
 mod schema;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the same queries, for another connection"
+)]
 mod sqlite;
 
 pub use handle::Db;

@@ -17,7 +17,7 @@ fn unreadable(what: &str, word: &str) -> StoreError {
 }
 
 /// The LIKE pattern (escaped by a backslash) for what contains `text`, in lower case.
-pub fn containing(text: &str) -> String {
+pub(super) fn containing(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_lowercase().chars() {
         if matches!(character, '%' | '_' | '\\') {

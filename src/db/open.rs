@@ -32,7 +32,7 @@ const POSTGRES_SETUP: &str = "SET statement_timeout = '30s'; \
     WHERE current_setting('synchronous_commit') = 'off'";
 /// For every connection to SQLite; `FULL` syncs the log at every commit.
 const SQLITE_SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-    PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
+    PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768; \
     PRAGMA journal_size_limit = 67108864";
 
 /// Why a database cannot be used. The words are for the person who starts the node.
@@ -284,11 +284,20 @@ fn retry<T>(
                     log::warn!("{error}; trying for {} s", limit.as_secs());
                     told = true;
                 }
-                std::thread::sleep(RETRY_INTERVAL);
+                pause();
             }
             result => return result,
         }
     }
+}
+
+/// Between two attempts.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the node is starting: there is nothing else to do, and a deadline to it"
+)]
+fn pause() {
+    std::thread::sleep(RETRY_INTERVAL);
 }
 
 /// Statements that every new connection of a pool begins with.

@@ -168,14 +168,14 @@ fn effect(draft: &Draft) -> Option<Effect> {
 }
 
 /// What makes two drafts the same one.
-pub type Key<'a> = (RoomId, UserId, &'a ClientId);
+pub(super) type Key<'a> = (RoomId, UserId, &'a ClientId);
 
 /// Where a batch and one of its appends' drafts are: indices of both.
-pub type Index = (usize, usize);
+pub(super) type Index = (usize, usize);
 
 /// What the database has said so far about the batch.
 #[derive(Debug, Default)]
-pub struct Known<'a> {
+pub(super) struct Known<'a> {
     /// Ids that were there before, with the digest of what they name.
     pub taken: HashMap<Key<'a>, (i64, Place)>,
     /// Drafts that the database refuses.
@@ -205,7 +205,7 @@ impl<'a> NewEvent<'a> {
 
 /// What is to become of one append.
 #[derive(Debug, PartialEq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Its drafts' fates, if the rows go in.
     Done(Vec<Fate>),
     /// It was decided on old knowledge.
@@ -216,7 +216,7 @@ pub enum Outcome {
 
 /// What is to be written, and what to answer if it could be.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub(super) struct Plan<'a> {
     /// The new events, in order.
     pub rows: Vec<NewEvent<'a>>,
     /// The answers, in the order of the batch.
@@ -226,7 +226,7 @@ pub struct Plan<'a> {
 }
 
 /// Gives every draft that is new its place.
-pub fn plan<'a>(
+pub(super) fn plan<'a>(
     batch: &[Append],
     checked: &'a [Vec<Checked<'a>>],
     rooms: &HashMap<RoomId, RoomFold>,

@@ -11,23 +11,23 @@ use super::plan::NewEvent;
 use super::schema;
 
 #[path = "queries/append.rs"]
-pub mod append;
+pub(super) mod append;
 #[path = "queries/backend.rs"]
-pub mod backend;
+pub(super) mod backend;
 #[path = "queries/events.rs"]
-pub mod events;
+pub(super) mod events;
 #[path = "queries/logins.rs"]
-pub mod logins;
+pub(super) mod logins;
 #[path = "queries/rooms.rs"]
-pub mod rooms;
+pub(super) mod rooms;
 #[path = "queries/users.rs"]
-pub mod users;
+pub(super) mod users;
 
 /// The connection that the shared query files speak to.
-pub type Conn = SqliteConnection;
+pub(super) type Conn = SqliteConnection;
 
 /// Runs a transaction that writes: it waits for its turn before it reads anything.
-pub fn write<T>(
+pub(super) fn write<T>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
@@ -35,7 +35,7 @@ pub fn write<T>(
 }
 
 /// Runs a transaction that reads, and sees one moment.
-pub fn read<T>(
+pub(super) fn read<T>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
@@ -43,7 +43,7 @@ pub fn read<T>(
 }
 
 /// The rooms' numbers; the transaction is the only one that writes.
-pub fn lock_rooms(conn: &mut Conn, ids: &[i64]) -> QueryResult<Vec<FoldRow>> {
+pub(super) fn lock_rooms(conn: &mut Conn, ids: &[i64]) -> QueryResult<Vec<FoldRow>> {
     schema::rooms::table
         .filter(schema::rooms::id.eq_any(ids))
         .select(FoldRow::as_select())
@@ -51,7 +51,11 @@ pub fn lock_rooms(conn: &mut Conn, ids: &[i64]) -> QueryResult<Vec<FoldRow>> {
 }
 
 /// The standing of these people in these rooms.
-pub fn lock_members(conn: &mut Conn, rooms: &[i64], users: &[i64]) -> QueryResult<Vec<MemberRow>> {
+pub(super) fn lock_members(
+    conn: &mut Conn,
+    rooms: &[i64],
+    users: &[i64],
+) -> QueryResult<Vec<MemberRow>> {
     schema::members::table
         .filter(schema::members::room.eq_any(rooms))
         .filter(schema::members::user_id.eq_any(users))
@@ -59,16 +63,14 @@ pub fn lock_members(conn: &mut Conn, rooms: &[i64], users: &[i64]) -> QueryResul
         .load(conn)
 }
 
-/// Writes events; the count tells whether any was there before.
-pub fn insert_events(conn: &mut Conn, new: &[NewEvent<'_>]) -> QueryResult<usize> {
-    let mut inserted = 0;
+/// Writes events; stops at one that is there already.
+pub(super) fn insert_events(conn: &mut Conn, new: &[NewEvent<'_>]) -> QueryResult<()> {
     for event in new {
-        inserted += diesel::insert_into(schema::events::table)
+        diesel::insert_into(schema::events::table)
             .values(NewEventRow::from(event))
-            .on_conflict_do_nothing()
             .execute(conn)?;
     }
-    Ok(inserted)
+    Ok(())
 }
 
 /// Runs a statement about many rows of numbers: one JSON list of lists.
@@ -80,7 +82,7 @@ fn numbers<const N: usize>(conn: &mut Conn, sql: &str, rows: &[[i64; N]]) -> Que
 }
 
 /// Writes rooms' numbers back.
-pub fn save_folds(conn: &mut Conn, folds: &[[i64; 9]]) -> QueryResult<usize> {
+pub(super) fn save_folds(conn: &mut Conn, folds: &[[i64; 9]]) -> QueryResult<usize> {
     numbers(
         conn,
         "UPDATE rooms SET head = new.value ->> 1, messages = new.value ->> 2, \
@@ -93,7 +95,7 @@ pub fn save_folds(conn: &mut Conn, folds: &[[i64; 9]]) -> QueryResult<usize> {
 }
 
 /// Adds to members' counts of messages: room, user, how many.
-pub fn add_sent(conn: &mut Conn, sent: &[[i64; 3]]) -> QueryResult<usize> {
+pub(super) fn add_sent(conn: &mut Conn, sent: &[[i64; 3]]) -> QueryResult<usize> {
     numbers(
         conn,
         "UPDATE members SET sent = sent + (new.value ->> 2) FROM json_each(?) AS new \
@@ -103,7 +105,7 @@ pub fn add_sent(conn: &mut Conn, sent: &[[i64; 3]]) -> QueryResult<usize> {
 }
 
 /// Notes who was called by name where, if they are there: user, room, place.
-pub fn add_mentions(conn: &mut Conn, mentions: &[[i64; 3]]) -> QueryResult<usize> {
+pub(super) fn add_mentions(conn: &mut Conn, mentions: &[[i64; 3]]) -> QueryResult<usize> {
     numbers(
         conn,
         "INSERT INTO mentions (user_id, room, seq) \
@@ -116,7 +118,7 @@ pub fn add_mentions(conn: &mut Conn, mentions: &[[i64; 3]]) -> QueryResult<usize
 }
 
 /// Moves marks forward: room, user, and the mark's three numbers.
-pub fn move_marks(conn: &mut Conn, marks: &[[i64; 5]]) -> QueryResult<usize> {
+pub(super) fn move_marks(conn: &mut Conn, marks: &[[i64; 5]]) -> QueryResult<usize> {
     numbers(
         conn,
         "UPDATE members SET read_seq = new.value ->> 2, read_n = new.value ->> 3, \

@@ -109,6 +109,7 @@ CREATE TABLE events (
     body      TEXT   NOT NULL,
     digest    BIGINT NOT NULL,
     PRIMARY KEY (room, seq),
-    CONSTRAINT events_client_id UNIQUE (room, sender, client_id)
+    -- The id comes first because it begins with the time: new ones lie side by side.
+    CONSTRAINT events_client_id UNIQUE (client_id, room, sender)
 ) WITHOUT ROWID;
 CREATE INDEX events_by_target ON events (room, target) WHERE target IS NOT NULL;

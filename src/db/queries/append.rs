@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::result::Error::RollbackTransaction;
+use diesel::result::DatabaseErrorKind::UniqueViolation;
+use diesel::result::Error::{DatabaseError, RollbackTransaction};
 use diesel::upsert::excluded;
 
 use super::{
@@ -30,7 +31,11 @@ const NEWER_EVENTS: usize = 200;
 const ROWS_PER_STATEMENT: usize = 1000;
 
 /// See [`crate::db::Store::append`].
-pub fn append(conn: &mut Conn, batch: &[Append], now: i64) -> Result<Vec<Appended>, StoreError> {
+pub(crate) fn append(
+    conn: &mut Conn,
+    batch: &[Append],
+    now: i64,
+) -> Result<Vec<Appended>, StoreError> {
     let checked: Vec<Vec<Checked<'_>>> = batch
         .iter()
         .map(|append| append.drafts.iter().map(Checked::new).collect())
@@ -61,7 +66,7 @@ fn insert<'a>(
         let planned = plan(batch, checked, rooms, &known, now);
         match attempt(conn, &planned.rows) {
             Ok(()) => return Ok(planned),
-            Err(RollbackTransaction) => {
+            Err(DatabaseError(UniqueViolation, _)) => {
                 let before = known.taken.len();
                 look_up(conn, &planned.rows, &mut known)?;
                 if known.taken.len() == before {
@@ -90,17 +95,12 @@ fn occupied(rows: &[NewEvent<'_>]) -> StoreError {
     StoreError::Refused("the log is ahead of the room's row".into())
 }
 
-/// Writes all rows, or none: `RollbackTransaction` says that some were there before.
+/// Writes all rows, or none.
 fn attempt(conn: &mut Conn, rows: &[NewEvent<'_>]) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    conn.transaction(|conn| {
-        let inserted = insert_events(conn, rows)?;
-        (inserted == rows.len())
-            .then_some(())
-            .ok_or(RollbackTransaction)
-    })
+    conn.transaction(|conn| insert_events(conn, rows))
 }
 
 /// Learns which of these ids are in the log already.
@@ -149,6 +149,7 @@ fn look_up<'a>(
 fn find_poison(conn: &mut Conn, rows: &[NewEvent<'_>]) -> Result<Vec<Index>, StoreError> {
     let tried = conn.transaction::<(), _, _>(|conn| {
         insert_events(conn, rows)?;
+        // It was only a question.
         Err(RollbackTransaction)
     });
     match tried {

@@ -13,10 +13,10 @@ use crate::protocol::Event;
 
 type Manager = ConnectionManager<Conn>;
 /// Connections of this kind, lent one at a time.
-pub type Pool = diesel::r2d2::Pool<Manager>;
+pub(crate) type Pool = diesel::r2d2::Pool<Manager>;
 
 /// One database.
-pub struct Backend {
+pub(crate) struct Backend {
     /// For questions.
     pub readers: Pool,
     /// For changes. SQLite has one writer, whatever we ask for.

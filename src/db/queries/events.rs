@@ -12,7 +12,7 @@ use crate::ids::{RoomId, Seq, UserId};
 use crate::protocol::{Event, EventKind};
 
 /// See [`crate::db::Store::events`].
-pub fn events(
+pub(crate) fn events(
     conn: &mut Conn,
     room: RoomId,
     range: Range,
@@ -49,7 +49,12 @@ pub fn events(
 ///
 /// Own messages are counted from whichever known place is nearer: the mark that is there,
 /// or the head.
-pub fn mark_at(conn: &mut Conn, room: RoomId, user: UserId, seq: Seq) -> Result<Mark, StoreError> {
+pub(crate) fn mark_at(
+    conn: &mut Conn,
+    room: RoomId,
+    user: UserId,
+    seq: Seq,
+) -> Result<Mark, StoreError> {
     read(conn, |conn| {
         let (head, messages): (i64, i64) = rooms::table
             .find(room.raw())
@@ -101,7 +106,10 @@ fn own_messages(
 }
 
 /// See [`crate::db::Store::save_marks`].
-pub fn save_marks(conn: &mut Conn, marks: &[(RoomId, UserId, Mark)]) -> Result<(), StoreError> {
+pub(crate) fn save_marks(
+    conn: &mut Conn,
+    marks: &[(RoomId, UserId, Mark)],
+) -> Result<(), StoreError> {
     let mut furthest: BTreeMap<(RoomId, UserId), Mark> = BTreeMap::new();
     for (room, user, mark) in marks {
         let known = furthest.entry((*room, *user)).or_insert(*mark);

@@ -9,7 +9,7 @@ use crate::db::{LoginRecord, Rotation, StoreError};
 use crate::ids::{LoginId, UserId};
 
 /// See [`crate::db::Store::create_login`].
-pub fn create_login(
+pub(crate) fn create_login(
     conn: &mut Conn,
     login: &LoginRecord,
     token_hash: &str,
@@ -23,7 +23,7 @@ pub fn create_login(
 }
 
 /// See [`crate::db::Store::rotate_login`].
-pub fn rotate_login(
+pub(crate) fn rotate_login(
     conn: &mut Conn,
     token_hash: &str,
     next_hash: &str,
@@ -94,7 +94,7 @@ fn delete_login(conn: &mut Conn, login: LoginId) -> QueryResult<usize> {
 }
 
 /// See [`crate::db::Store::logins`].
-pub fn logins(conn: &mut Conn, user: UserId) -> Result<Vec<LoginRecord>, StoreError> {
+pub(crate) fn logins(conn: &mut Conn, user: UserId) -> Result<Vec<LoginRecord>, StoreError> {
     let rows = logins::table
         .filter(logins::user_id.eq(user.raw()))
         .order((logins::used_at.desc(), logins::id))
@@ -104,7 +104,7 @@ pub fn logins(conn: &mut Conn, user: UserId) -> Result<Vec<LoginRecord>, StoreEr
 }
 
 /// See [`crate::db::Store::end_logins`].
-pub fn end_logins(
+pub(crate) fn end_logins(
     conn: &mut Conn,
     user: UserId,
     login: Option<LoginId>,
@@ -120,7 +120,10 @@ pub fn end_logins(
 }
 
 /// See [`crate::db::Store::end_login_of`].
-pub fn end_login_of(conn: &mut Conn, token_hash: &str) -> Result<Option<LoginRecord>, StoreError> {
+pub(crate) fn end_login_of(
+    conn: &mut Conn,
+    token_hash: &str,
+) -> Result<Option<LoginRecord>, StoreError> {
     write(conn, |conn| {
         let Some((_, login)) = login_of(conn, token_hash)? else {
             return Ok(None);
@@ -131,13 +134,13 @@ pub fn end_login_of(conn: &mut Conn, token_hash: &str) -> Result<Option<LoginRec
 }
 
 /// See [`crate::db::Store::has_login`].
-pub fn has_login(conn: &mut Conn, login: LoginId) -> Result<bool, StoreError> {
+pub(crate) fn has_login(conn: &mut Conn, login: LoginId) -> Result<bool, StoreError> {
     let found = diesel::select(diesel::dsl::exists(logins::table.find(login.raw())));
     Ok(found.get_result(conn)?)
 }
 
 /// See [`crate::db::Store::sweep_logins`].
-pub fn sweep_logins(conn: &mut Conn, now: i64) -> Result<usize, StoreError> {
+pub(crate) fn sweep_logins(conn: &mut Conn, now: i64) -> Result<usize, StoreError> {
     write(conn, |conn| {
         let logins =
             diesel::delete(logins::table.filter(logins::expires_at.lt(now))).execute(conn)?;

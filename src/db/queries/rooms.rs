@@ -18,7 +18,7 @@ use crate::protocol::Event;
 const MOST_MENTIONS: i64 = 1000;
 
 /// See [`crate::db::Store::create_room`].
-pub fn create_room(conn: &mut Conn, room: &NewRoom) -> Result<RoomRecord, StoreError> {
+pub(crate) fn create_room(conn: &mut Conn, room: &NewRoom) -> Result<RoomRecord, StoreError> {
     let pair = room.pair.map(|(low, high)| (low.raw(), high.raw()));
     let row = RoomRow {
         id: room.id.raw(),
@@ -58,7 +58,7 @@ pub fn create_room(conn: &mut Conn, room: &NewRoom) -> Result<RoomRecord, StoreE
 }
 
 /// See [`crate::db::Store::room`].
-pub fn room(conn: &mut Conn, room: RoomId) -> Result<Option<RoomRecord>, StoreError> {
+pub(crate) fn room(conn: &mut Conn, room: RoomId) -> Result<Option<RoomRecord>, StoreError> {
     let row = rooms::table
         .find(room.raw())
         .select(RoomRow::as_select())
@@ -86,7 +86,7 @@ pub fn heads(conn: &mut Conn, wanted: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, S
 }
 
 /// See [`crate::db::Store::load_room`].
-pub fn load_room(
+pub(crate) fn load_room(
     conn: &mut Conn,
     id: RoomId,
     recent: usize,
@@ -110,12 +110,12 @@ pub fn load_room(
 }
 
 /// See [`crate::db::Store::memberships`].
-pub fn memberships(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>, StoreError> {
+pub(crate) fn memberships(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>, StoreError> {
     read_memberships(conn, user, None)
 }
 
 /// See [`crate::db::Store::membership`].
-pub fn membership(
+pub(crate) fn membership(
     conn: &mut Conn,
     user: UserId,
     room: RoomId,
@@ -205,7 +205,7 @@ fn unread_mentions(
 }
 
 /// See [`crate::db::Store::open_rooms`].
-pub fn open_rooms(
+pub(crate) fn open_rooms(
     conn: &mut Conn,
     query: &str,
     after: Option<(&str, RoomId)>,

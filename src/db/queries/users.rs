@@ -12,7 +12,7 @@ use crate::ids::UserId;
 const IDS_PER_STATEMENT: usize = 1000;
 
 /// See [`crate::db::Store::create_user`].
-pub fn create_user(conn: &mut Conn, user: &UserRecord) -> Result<(), StoreError> {
+pub(crate) fn create_user(conn: &mut Conn, user: &UserRecord) -> Result<(), StoreError> {
     write(conn, |conn| {
         let row = UserRow::from(user);
         let created = diesel::insert_into(users::table)
@@ -33,7 +33,7 @@ pub fn create_user(conn: &mut Conn, user: &UserRecord) -> Result<(), StoreError>
 }
 
 /// See [`crate::db::Store::user`].
-pub fn user(conn: &mut Conn, user: UserId) -> Result<Option<UserRecord>, StoreError> {
+pub(crate) fn user(conn: &mut Conn, user: UserId) -> Result<Option<UserRecord>, StoreError> {
     let row = users::table
         .find(user.raw())
         .select(UserRow::as_select())
@@ -43,7 +43,7 @@ pub fn user(conn: &mut Conn, user: UserId) -> Result<Option<UserRecord>, StoreEr
 }
 
 /// See [`crate::db::Store::users`].
-pub fn users(conn: &mut Conn, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
+pub(crate) fn users(conn: &mut Conn, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
     let mut found = Vec::with_capacity(ids.len());
     for some in ids.chunks(IDS_PER_STATEMENT) {
         let rows = users::table
@@ -58,7 +58,7 @@ pub fn users(conn: &mut Conn, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreEr
 }
 
 /// See [`crate::db::Store::user_by_sub`].
-pub fn user_by_sub(conn: &mut Conn, sub: &str) -> Result<Option<UserRecord>, StoreError> {
+pub(crate) fn user_by_sub(conn: &mut Conn, sub: &str) -> Result<Option<UserRecord>, StoreError> {
     let row = users::table
         .filter(users::sub.eq(sub))
         .select(UserRow::as_select())
@@ -68,7 +68,10 @@ pub fn user_by_sub(conn: &mut Conn, sub: &str) -> Result<Option<UserRecord>, Sto
 }
 
 /// See [`crate::db::Store::user_by_username`].
-pub fn user_by_username(conn: &mut Conn, name: &str) -> Result<Option<UserRecord>, StoreError> {
+pub(crate) fn user_by_username(
+    conn: &mut Conn,
+    name: &str,
+) -> Result<Option<UserRecord>, StoreError> {
     let row = users::table
         .filter(users::username_key.eq(name.to_lowercase()))
         .select(UserRow::as_select())
@@ -78,7 +81,7 @@ pub fn user_by_username(conn: &mut Conn, name: &str) -> Result<Option<UserRecord
 }
 
 /// See [`crate::db::Store::search_users`].
-pub fn search_users(
+pub(crate) fn search_users(
     conn: &mut Conn,
     query: &str,
     limit: usize,
@@ -98,7 +101,7 @@ pub fn search_users(
 }
 
 /// See [`crate::db::Store::update_user`].
-pub fn update_user(
+pub(crate) fn update_user(
     conn: &mut Conn,
     user: UserId,
     patch: &UserPatch,
@@ -127,7 +130,7 @@ pub fn update_user(
 }
 
 /// See [`crate::db::Store::resign_user`].
-pub fn resign_user(conn: &mut Conn, user: UserId, now: i64) -> Result<(), StoreError> {
+pub(crate) fn resign_user(conn: &mut Conn, user: UserId, now: i64) -> Result<(), StoreError> {
     write(conn, |conn| {
         let current = begin_change(conn, user)?;
         save_user(
