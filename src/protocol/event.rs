@@ -298,7 +298,7 @@ impl Entry {
     }
 
     /// Bytes that it adds to a frame.
-    pub fn len(&self) -> usize {
+    pub fn json_bytes(&self) -> usize {
         self.own.get().len() + 1
     }
 }

@@ -260,6 +260,8 @@ pub fn parse(text: &str) -> ClientFrame {
         Ok(_) => return unreadable("a frame is a JSON object"),
         Err(cause) => return unreadable(&format!("not JSON: {cause}")),
     };
+    // `null` says "not given", however a client's library writes that.
+    fields.retain(|_, value| !value.is_null());
     let reference = match fields.remove("ref").map(serde_json::from_value).transpose() {
         Ok(reference) => reference,
         Err(_) => return unreadable_field("ref is an integer or a string of at most 64 bytes"),

@@ -22,7 +22,7 @@ const RETRY_AFTER_MS: u64 = 500;
 
 /// Commands that append, in the order they came.
 #[derive(Debug, Default)]
-pub struct Appends {
+pub(super) struct Appends {
     waiting: VecDeque<Command>,
     /// What is being appended; empty when nothing is.
     in_flight: Vec<Planned>,
@@ -37,7 +37,7 @@ struct Planned {
 
 impl Appends {
     /// Takes a command in, or refuses it.
-    pub fn push(&mut self, command: Command) {
+    pub(super) fn push(&mut self, command: Command) {
         if self.waiting.len() >= MAX_WAITING {
             return command.refuse(Error::overloaded(RETRY_AFTER_MS));
         }
@@ -45,13 +45,13 @@ impl Appends {
     }
 
     /// Has everything been settled?
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
     /// Decides what to append now. Commands that need nothing, or may not, are answered.
     /// Empty while an append is in flight, or when nothing is to be appended.
-    pub fn plan(&mut self, state: &RoomState, now: i64) -> Vec<Draft> {
+    pub(super) fn plan(&mut self, state: &RoomState, now: i64) -> Vec<Draft> {
         let mut drafts = Vec::new();
         if !self.in_flight.is_empty() {
             return drafts;
@@ -83,7 +83,7 @@ impl Appends {
     }
 
     /// The log has newer rights than the plan rested on: everything is decided again.
-    pub fn decide_again(&mut self) {
+    pub(super) fn decide_again(&mut self) {
         for planned in std::mem::take(&mut self.in_flight).into_iter().rev() {
             self.waiting.push_front(planned.command);
         }
@@ -91,7 +91,7 @@ impl Appends {
 
     /// Nobody knows what became of the append. Everything behind it goes back to its
     /// senders, too, so that what they repeat keeps its order.
-    pub fn fail(&mut self, error: &Error) {
+    pub(super) fn fail(&mut self, error: &Error) {
         let in_flight = std::mem::take(&mut self.in_flight)
             .into_iter()
             .map(|it| it.command);
@@ -101,7 +101,7 @@ impl Appends {
     }
 
     /// Answers those whose drafts have their fate now.
-    pub fn settle(&mut self, fates: &[Fate], state: &RoomState) {
+    pub(super) fn settle(&mut self, fates: &[Fate], state: &RoomState) {
         let mut fates = fates.iter().copied();
         for planned in std::mem::take(&mut self.in_flight) {
             let own: Vec<_> = fates.by_ref().take(planned.drafts).collect();

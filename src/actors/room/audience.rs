@@ -21,7 +21,7 @@ use crate::protocol::{
 
 /// The worker threads that have listeners, and what they are still to be told.
 #[derive(Debug, Default)]
-pub struct Audience {
+pub(super) struct Audience {
     hubs: HashMap<usize, Listening>,
     news: News,
 }
@@ -48,12 +48,12 @@ struct News {
 
 impl Audience {
     /// Does anybody listen?
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.hubs.is_empty()
     }
 
     /// Hands a new subscription to its hub; false when the hub is too busy.
-    pub fn subscribe(&mut self, workers: &Workers, subscribe: hub::Subscribe) -> bool {
+    pub(super) fn subscribe(&mut self, workers: &Workers, subscribe: hub::Subscribe) -> bool {
         let (worker, head) = (subscribe.who.worker, subscribe.head);
         let Some(hub) = workers.get(worker).map(|worker| worker.hub) else {
             return false;
@@ -70,7 +70,7 @@ impl Audience {
     }
 
     /// A hub says that nobody listens there any more.
-    pub fn hub_empty(&mut self, worker: usize, subscribed: u64) {
+    pub(super) fn hub_empty(&mut self, worker: usize, subscribed: u64) {
         // A hub counts from when its last listener had gone, so compare what came since.
         if let Some(listening) = self.hubs.get_mut(&worker) {
             listening.subscribed = listening.subscribed.saturating_sub(subscribed);
@@ -81,7 +81,7 @@ impl Audience {
     }
 
     /// Hands over what each hub lacks. False when some hub was too busy: call again soon.
-    pub fn deliver(
+    pub(super) fn deliver(
         &mut self,
         workers: &Workers,
         room: RoomId,
@@ -114,7 +114,7 @@ impl Audience {
     }
 
     /// Notes how somebody is to be seen. Large rooms are told sums only.
-    pub fn note_presence(
+    pub(super) fn note_presence(
         &mut self,
         user: UserId,
         presence: Presence,
@@ -130,12 +130,12 @@ impl Audience {
     }
 
     /// Notes that somebody writes, or has stopped.
-    pub fn note_typing(&mut self, user: UserId, active: bool) {
+    pub(super) fn note_typing(&mut self, user: UserId, active: bool) {
         self.news.typing.insert(user, active);
     }
 
     /// Notes that somebody has read on, joined (no `before`) or gone (no `now`).
-    pub fn note_read(
+    pub(super) fn note_read(
         &mut self,
         user: UserId,
         before: Option<Seq>,
@@ -156,7 +156,7 @@ impl Audience {
     }
 
     /// Is there anything to tell?
-    pub fn has_news(&self) -> bool {
+    pub(super) fn has_news(&self) -> bool {
         let News {
             presence,
             typing,
@@ -172,7 +172,7 @@ impl Audience {
     }
 
     /// Tells the merged news; they may be lost.
-    pub fn tell_news(&mut self, workers: &Workers, room: RoomId) {
+    pub(super) fn tell_news(&mut self, workers: &Workers, room: RoomId) {
         let news = std::mem::take(&mut self.news);
         for (frames, except) in news.frames(room) {
             for worker in self.hubs.keys().filter_map(|index| workers.get(*index)) {

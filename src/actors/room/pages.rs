@@ -189,7 +189,7 @@ fn encode(events: Vec<Event>, span: Span) -> Result<(Vec<Arc<Entry>>, bool)> {
     }
     let mut bytes = 0;
     let fitting = entries.iter().take_while(|entry| {
-        bytes += entry.len();
+        bytes += entry.json_bytes();
         bytes <= MAX_EVENTS_BYTES
     });
     let fitting = fitting.count().max(1).min(entries.len());

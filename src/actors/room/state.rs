@@ -541,3 +541,6 @@ fn draft(kind: EventKind, from: UserId, body: &impl serde::Serialize) -> Result<
         Error::internal()
     })
 }
+
+#[cfg(test)]
+mod tests;

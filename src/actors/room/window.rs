@@ -16,13 +16,13 @@ pub struct Window {
 impl Window {
     /// Adds the event behind the newest, and lets go of the oldest if there are too many.
     pub fn push(&mut self, entry: Arc<Entry>) {
-        self.bytes += entry.len();
+        self.bytes += entry.json_bytes();
         self.entries.push_back(entry);
         while self.entries.len() > MAX_EVENTS
             || (self.bytes > MAX_EVENTS_BYTES && self.entries.len() > 1)
         {
             if let Some(oldest) = self.entries.pop_front() {
-                self.bytes -= oldest.len();
+                self.bytes -= oldest.json_bytes();
             }
         }
     }
