@@ -431,10 +431,13 @@ impl Room {
         if state.member(set.user).is_none() {
             return;
         }
-        match set.presence {
+        let before = match set.presence {
             Presence::Offline => self.online.remove(&set.user),
             presence => self.online.insert(set.user, presence),
         };
+        if before == Some(set.presence) && set.text.is_none() {
+            return;
+        }
         let (online, members) = (self.online.len(), state.member_count());
         self.audience
             .note_presence(set.user, set.presence, set.text, online, members);

@@ -194,3 +194,98 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    /// A masked frame, as clients send it; the mask is zero.
+    fn frame(first: u8, content: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first];
+        match content.len() {
+            short @ 0..126 => frame.push(0x80 | short as u8),
+            long => {
+                frame.push(0x80 | 127);
+                frame.extend((long as u64).to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
+        frame.extend(content);
+        frame
+    }
+
+    /// What comes out when these bytes arrive in pieces of this size.
+    async fn read(bytes: &[u8], piece: usize) -> Vec<Result<Incoming, Violation>> {
+        let pieces: Vec<_> = bytes
+            .chunks(piece)
+            .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+            .collect();
+        Inbound::new(stream::iter(pieces), Lane::new())
+            .collect()
+            .await
+    }
+
+    fn text(text: &str) -> Result<Incoming, Violation> {
+        Ok(Incoming::Text(text.into()))
+    }
+
+    #[actix::test]
+    async fn frames_are_found_however_the_bytes_arrive() {
+        let mut bytes = frame(0x81, "안녕".as_bytes());
+        bytes.extend(frame(0x89, b"p"));
+        bytes.extend(frame(0x01, b"in "));
+        bytes.extend(frame(0x8a, b""));
+        bytes.extend(frame(0x80, b"pieces"));
+        for piece in [1, 2, 7, 4096] {
+            let expected = [
+                text("안녕"),
+                Ok(Incoming::Ping(Bytes::from_static(b"p"))),
+                Ok(Incoming::Pong),
+                text("in pieces"),
+            ];
+            assert_eq!(read(&bytes, piece).await, expected, "in pieces of {piece}");
+        }
+    }
+
+    #[actix::test]
+    async fn what_is_too_large_is_refused_before_it_has_all_come() {
+        let largest = "x".repeat(MAX_FRAME_BYTES);
+        assert_eq!(
+            read(&frame(0x81, largest.as_bytes()), 1000).await,
+            [text(&largest)]
+        );
+        let larger = vec![b'x'; MAX_FRAME_BYTES + 1];
+        assert_eq!(
+            read(&frame(0x81, &larger), 1000).await,
+            [Err(Violation::TooLarge)]
+        );
+        let mut claim = vec![0x81, 0xff];
+        claim.extend((1_u64 << 40).to_be_bytes());
+        claim.extend(vec![0; 100_000]);
+        assert_eq!(read(&claim, 1000).await, [Err(Violation::TooLarge)]);
+    }
+
+    #[actix::test]
+    async fn fragments_together_keep_the_limit() {
+        let mut bytes = frame(0x01, &vec![b'x'; 40_000]);
+        bytes.extend(frame(0x00, &vec![b'x'; 40_000]));
+        assert_eq!(read(&bytes, 4096).await, [Err(Violation::TooLarge)]);
+    }
+
+    #[actix::test]
+    async fn broken_input_is_told_once_and_then_thrown_away() {
+        let mut cases = vec![
+            (frame(0x81, &[0xff, 0xfe]), Violation::NotUtf8),
+            (frame(0xc1, b"reserved bit"), Violation::Framing),
+            (frame(0x83, b"unknown opcode"), Violation::Framing),
+            (frame(0x80, b"continues nothing"), Violation::Framing),
+            (vec![0x81, 0x02, b'n', b'o'], Violation::Framing),
+        ];
+        for (bytes, violation) in &mut cases {
+            bytes.extend(frame(0x81, b"and more"));
+            assert_eq!(read(bytes, 4096).await, [Err(*violation)], "{bytes:?}");
+        }
+    }
+}
