@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -88,6 +89,7 @@ impl Node {
     /// Stops in order: no new connections, sessions are told to come back elsewhere, what
     /// is not written yet is written.
     pub async fn stop(self) {
+        self.services.draining.store(true, Ordering::Relaxed);
         self.server.pause().await;
         for worker in self.services.workers.all() {
             // A hub that is gone has no sessions to tell.
@@ -126,6 +128,7 @@ fn services(config: &Arc<Config>, db: Db, tokens: Tokens) -> Services {
         db,
         registry,
         persistence,
+        draining: AtomicBool::new(false),
     }
 }
 

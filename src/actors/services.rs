@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Services {
     pub persistence: Addr<Persistence>,
     /// The worker threads.
     pub workers: Workers,
+    /// Is the node stopping? Load balancers are told, people are not.
+    pub draining: AtomicBool,
 }
 
 /// The worker threads of this node, filled as the HTTP server starts them.
@@ -93,6 +96,11 @@ impl Workers {
 }
 
 impl Services {
+    /// Is the node stopping?
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// A room, to tell or ask it something.
     pub fn room(&self, room: RoomId) -> Handle<RoomId> {
         Handle {

@@ -178,7 +178,7 @@ const fn key(name: &'static str, default: &'static str, about: &'static str) -> 
 }
 
 /// The key of this name.
-pub fn find(name: &str) -> Option<&'static Key> {
+pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 /// The address of the client: the newest hop that is not one of our proxies.
 ///
 /// `None` only for connections without an address, as tests have.
-pub fn client_address(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpAddr> {
+pub(super) fn client_address(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     if proxies.is_empty() {
         return Some(peer);

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::protocol::ErrorCode;
 
 /// What a handler answers, or why not.
-pub type Result<T = HttpResponse, E = Problem> = std::result::Result<T, E>;
+pub(super) type Result<T = HttpResponse, E = Problem> = std::result::Result<T, E>;
 
 /// Why a request was refused.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub enum Problem {
 /// The body of a refusal, `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct Document {
+pub(super) struct Document {
     /// A URN that ends in `name`.
     #[serde(rename = "type")]
     kind: String,

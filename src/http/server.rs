@@ -11,7 +11,6 @@ use actix_web::dev::{Extensions, Server};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 
-use super::routes;
 use crate::actors::directory::Directory;
 use crate::actors::hub::{Hub, Lanes};
 use crate::actors::socket::SocketGuard;
@@ -26,7 +25,7 @@ const BACKLOG: u32 = 4096;
 
 /// What the handlers of one worker thread share; stays on that thread.
 #[derive(Clone)]
-pub struct Here {
+pub(super) struct Here {
     /// Which worker thread this is.
     pub worker: usize,
     /// Its sockets.
@@ -46,7 +45,7 @@ pub fn listen(services: web::Data<Services>) -> io::Result<(Server, SocketAddr)>
         App::new()
             .app_data(services.clone())
             .app_data(here)
-            .configure(|config| routes::configure(config, &services))
+            .configure(super::configure)
     };
     let server = HttpServer::new(factory)
         .workers(workers)

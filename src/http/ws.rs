@@ -22,7 +22,7 @@ const SUBPROTOCOLS: [&str; 1] = ["madang.v1"];
 const RETRY_AFTER_SECONDS: u64 = 30;
 
 /// Upgrades a request to a WebSocket and starts its session.
-pub async fn upgrade(
+pub(super) async fn upgrade(
     request: HttpRequest,
     payload: web::Payload,
     services: web::Data<Services>,

@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 
 /// Longest name of a person, bytes.
-const MAX_NAME_BYTES: usize = 100;
-/// Longest name to sign in with, bytes.
-pub(super) const MAX_USERNAME_BYTES: usize = 64;
+const MAX_NAME_BYTES: usize = 256;
+/// Longest name to sign in with, characters.
+const MAX_USERNAME_CHARS: usize = 64;
 /// Shortest password, characters (NIST SP 800-63B, 5.1.1.1).
 const MIN_PASSWORD_CHARS: usize = 8;
 /// Longest password, bytes.
@@ -26,20 +26,24 @@ pub fn check_name(name: &str) -> Result<String> {
 pub(super) fn displayable(name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     let name = name.trim();
-    let end = name.floor_char_boundary(MAX_NAME_BYTES);
-    name[..end].trim_end().to_owned()
+    let (shown, _) = name.split_at(name.floor_char_boundary(MAX_NAME_BYTES));
+    shown.trim_end().to_owned()
 }
 
 /// A name to sign in with: letters and digits of any script, and a few signs.
 pub(super) fn check_username(username: &str) -> Result<()> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@');
-    let fits = (1..=MAX_USERNAME_BYTES).contains(&username.len());
-    if fits && username.chars().all(plain) {
+    if is_username_sized(username) && username.chars().all(plain) {
         return Ok(());
     }
     Err(Error::bad_field(format!(
-        "username has 1 to {MAX_USERNAME_BYTES} bytes: letters, digits and . _ - + @"
+        "username has 1 to {MAX_USERNAME_CHARS} characters: letters, digits and . _ - + @"
     )))
+}
+
+/// Can it be a username at all?
+pub(super) fn is_username_sized(username: &str) -> bool {
+    (1..=MAX_USERNAME_CHARS).contains(&username.chars().count())
 }
 
 /// A password that is worth hashing.
@@ -63,7 +67,7 @@ mod tests {
             assert_eq!(check_name(name).as_deref(), Ok(name));
         }
         assert_eq!(check_name("  Ann ").as_deref(), Ok("Ann"));
-        for wrong in ["", "  ", "a\0b", "a\nb", &"é".repeat(51)] {
+        for wrong in ["", "  ", "a\0b", "a\nb", &"é".repeat(129)] {
             assert!(check_name(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -71,7 +75,7 @@ mod tests {
     #[test]
     fn a_name_from_elsewhere_is_cut_to_what_can_be_shown() {
         assert_eq!(displayable(" a\0\nb "), "ab");
-        assert_eq!(displayable(&"한".repeat(50)), "한".repeat(33));
+        assert_eq!(displayable(&"한".repeat(100)), "한".repeat(85));
     }
 
     #[test]

@@ -75,9 +75,9 @@ impl Identities {
         password: String,
         device: &str,
     ) -> Result<Pass> {
-        let too_long = username.len() > names::MAX_USERNAME_BYTES
-            || password.len() > names::MAX_PASSWORD_BYTES;
-        if too_long || username.contains('\0') {
+        let impossible =
+            !names::is_username_sized(&username) || password.len() > names::MAX_PASSWORD_BYTES;
+        if impossible || username.contains('\0') {
             return Err(wrong_password());
         }
         let by_address = rates.signins_by_address.begin(address)?;
@@ -168,7 +168,7 @@ impl Identities {
 
     async fn begin_login(&self, user: UserRecord, device: &str) -> Result<Pass> {
         let now = now_ms();
-        let device = &device[..device.floor_char_boundary(MAX_DEVICE_BYTES)];
+        let (device, _) = device.split_at(device.floor_char_boundary(MAX_DEVICE_BYTES));
         let login = LoginRecord {
             id: LoginId::random(),
             user: user.id,

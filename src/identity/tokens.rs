@@ -294,7 +294,7 @@ mod tests {
             none,
             format!("{message}."),
             message.to_owned(),
-            format!("{message}.{}", &signature[1..]),
+            format!("{message}.A{signature}"),
             signed(&Header::new(Algorithm::HS384), &claims, KEY),
             signed(&Header::new(Algorithm::HS512), &claims, KEY),
             signed(

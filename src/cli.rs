@@ -1,0 +1,229 @@
+//! The commands of the program and what each does.
+//!
+//! Exit codes: 0 done, or stopped as asked · 1 something failed · 2 a flag or setting is
+//! wrong · 3 the database cannot be used · 4 the address cannot be listened on.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actix_web::rt::System;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use madang::config::{self, Config, ConfigError, Sources};
+use madang::db;
+use madang::identity::{Claims, Tokens};
+use madang::node::{Node, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A chat cluster that does not lose messages. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: SettingArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Flags that every command takes; they go before the environment and the file.
+#[derive(Debug, Args)]
+struct SettingArgs {
+    /// Read this file instead of madang.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// sqlite://FILE or postgres://…
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Any setting; `madang config` lists them
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+    /// Fill in people and rooms to look at, and let guests in
+    #[arg(long, global = true)]
+    demo: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node until it is told to stop (SIGINT or SIGTERM)
+    Serve,
+    /// Bring the database to the form that this version needs
+    Migrate,
+    /// Print an access token that is signed with the node's key
+    Token(TokenArgs),
+    /// Print every setting that holds, and where it came from
+    Config {
+        /// Print an example file with every setting instead
+        #[arg(long)]
+        example: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct TokenArgs {
+    /// Whom it stands for: an account's id, or a name of your own system
+    #[arg(long)]
+    sub: String,
+    /// What a person who is new here shall be called
+    #[arg(long)]
+    name: Option<String>,
+    /// How long it holds, for instance 90s, 15m, 12h or 30d
+    #[arg(long, default_value = "15m", value_parser = lifetime)]
+    ttl: Duration,
+    /// What it allows
+    #[arg(long, value_enum, default_value = "user")]
+    role: TokenRole,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TokenRole {
+    User,
+    Admin,
+}
+
+/// Why a command could not be done, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The node could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// The program's exit code, as the head of this file lists them.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Config(_) | Failure::Start(StartError::Config(_)) => 2,
+            Failure::Start(StartError::Database(_)) => 3,
+            Failure::Start(StartError::Listen { .. }) => 4,
+            Failure::Other(_) => 1,
+        })
+    }
+}
+
+/// Log lines go to stderr, from `info` up unless `RUST_LOG` says otherwise.
+pub fn start_logging() {
+    let filter = env_logger::Env::default().default_filter_or("info,actix_server=warn");
+    env_logger::Builder::from_env(filter).init();
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> Result<(), Failure> {
+        if let Some(Command::Config { example: true }) = self.command {
+            print!("{}", config::example());
+            return Ok(());
+        }
+        let demo = self.settings.demo;
+        let config = Config::load(self.settings.into_sources())?;
+        match self.command {
+            None | Some(Command::Serve) => System::new().block_on(serve(config, demo)),
+            Some(Command::Migrate) => migrate(&config),
+            Some(Command::Token(token)) => print_token(&config, token),
+            Some(Command::Config { .. }) => {
+                print_config(&config);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl SettingArgs {
+    fn into_sources(self) -> Sources {
+        let named = [
+            ("MADANG_LISTEN", self.listen),
+            ("DATABASE_URL", self.database_url),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Sources {
+            demo: self.demo,
+            file: self.config,
+            flags: named.chain(self.set).collect(),
+            ..Sources::of_process()
+        }
+    }
+}
+
+async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
+    let node = Node::start(config).await?;
+    println!(
+        "madang is listening on http://{} (open it in a browser; Ctrl-C stops)",
+        node.address()
+    );
+    asked_to_stop().await?;
+    node.stop().await;
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn asked_to_stop() -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|cause| Failure::Other(format!("signals: {cause}")));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let interrupted = std::pin::pin!(interrupt.recv());
+    let terminated = std::pin::pin!(terminate.recv());
+    futures_util::future::select(interrupted, terminated).await;
+    Ok(())
+}
+
+fn migrate(config: &Config) -> Result<(), Failure> {
+    let applied = db::migrate(&config.database.url()).map_err(StartError::from)?;
+    match applied.as_slice() {
+        [] => println!("{} is up to date", config.database),
+        applied => println!("{}: applied {}", config.database, applied.join(", ")),
+    }
+    Ok(())
+}
+
+fn print_token(config: &Config, token: TokenArgs) -> Result<(), Failure> {
+    let lifetime = i64::try_from(token.ttl.as_secs()).unwrap_or(i64::MAX / 2);
+    let claims = Claims {
+        name: token.name,
+        role: (token.role == TokenRole::Admin).then(|| "admin".to_owned()),
+        ..Claims::new(token.sub, lifetime)
+    };
+    let tokens = Tokens::new(&config.signing_secret()?);
+    let text = tokens.issue(&claims);
+    println!("{}", text.map_err(|cause| Failure::Other(cause.message))?);
+    Ok(())
+}
+
+fn print_config(config: &Config) {
+    for setting in config.settings() {
+        println!("{:?}", setting);
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is wanted")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+/// A number of seconds, or one with a unit.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err("a time like 90s, 15m, 12h or 30d is wanted".to_owned()),
+    };
+    let number: u32 = number
+        .parse()
+        .map_err(|_| "a time like 90s, 15m, 12h or 30d is wanted".to_owned())?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
