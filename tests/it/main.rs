@@ -9,5 +9,6 @@
 
 mod support;
 
+mod broker_contract;
 mod migrations;
 mod tidy;

@@ -1,0 +1,356 @@
+//! What any broker has to keep (`madang::actors::registry::Broker`), tried on each of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::prelude::*;
+use madang::actors::persistence::{Limits, Persistence};
+use madang::actors::registry::{Broker, LocalBroker, Ring};
+use madang::db::{Append, Appended, Basis, Db, Fate, NewRoom, OpenOptions, RoomKind};
+use madang::ids::{RoomId, Seq, UserId};
+use madang::protocol::{ClientId, Draft, Event, EventKind, MemberChange};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::support::{Backend, Postgres, eventually};
+
+/// A broker with what it stands on.
+struct Stage {
+    broker: Arc<dyn Broker>,
+    db: Db,
+    /// Everything that rang, in the order it came.
+    heard: Arc<Mutex<Vec<Event>>>,
+    _folder: tempfile::TempDir,
+}
+
+/// Stands where the registry would: writes down what rings.
+struct Ear(Arc<Mutex<Vec<Event>>>);
+
+impl Actor for Ear {
+    type Context = Context<Self>;
+}
+
+impl Handler<Ring> for Ear {
+    type Result = ();
+
+    fn handle(&mut self, ring: Ring, _: &mut Context<Self>) {
+        self.0.lock().unwrap().extend(ring.events);
+    }
+}
+
+impl Stage {
+    async fn set(backend: Backend) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match backend {
+            Backend::Sqlite => format!("sqlite://{}", folder.path().join("log.db").display()),
+            Backend::Postgres => Postgres::shared().await.database().await,
+        };
+        let open = move || Db::open(&url, &OpenOptions::default()).unwrap();
+        let db = tokio::task::spawn_blocking(open).await.unwrap();
+        let limits = Limits {
+            batch_rows: 500,
+            backlog_rows: 10_000,
+            deadline: Duration::from_secs(5),
+        };
+        let persistence = Persistence::start_here(db.store(), limits);
+        let heard = Arc::default();
+        let ear = Ear(Arc::clone(&heard)).start().recipient();
+        let broker = Arc::new(LocalBroker::new(persistence, db.clone(), ear));
+        Self {
+            broker,
+            db,
+            heard,
+            _folder: folder,
+        }
+    }
+
+    async fn room(&self) -> RoomId {
+        let id = RoomId::random();
+        let room = NewRoom {
+            id,
+            kind: RoomKind::Open,
+            pair: None,
+            created_at: 0,
+        };
+        self.db
+            .run(move |store| store.create_room(&room))
+            .await
+            .unwrap();
+        self.broker.subscribe(id);
+        id
+    }
+
+    async fn append(&self, room: RoomId, basis: Basis, drafts: Vec<Draft>) -> Appended {
+        self.broker
+            .append(Append {
+                room,
+                basis,
+                drafts,
+            })
+            .await
+            .unwrap()
+    }
+
+    /// Appends as a room that has applied everything would.
+    async fn append_freely(&self, room: RoomId, drafts: Vec<Draft>) -> Vec<Fate> {
+        match self.append(room, KNOWS_ALL, drafts).await {
+            Appended::Done(fates) => fates,
+            other => panic!("not appended: {other:?}"),
+        }
+    }
+
+    async fn log(&self, room: RoomId) -> Vec<Event> {
+        let mut log: Vec<Event> = Vec::new();
+        loop {
+            let after = log.last().map_or(Seq::ZERO, Event::seq);
+            let page = self.broker.read(room, after, 200).await.unwrap();
+            if page.is_empty() {
+                return log;
+            }
+            log.extend(page);
+        }
+    }
+}
+
+/// The basis of a room that is not behind.
+const KNOWS_ALL: Basis = Basis {
+    head: Seq(i64::MAX),
+    rights: Seq(i64::MAX),
+    membership: Seq(i64::MAX),
+};
+
+fn user(number: i64) -> UserId {
+    UserId::from_raw(number)
+}
+
+fn message(from: UserId, text: &str) -> Draft {
+    Draft {
+        kind: EventKind::Message,
+        from,
+        client_id: ClientId::generate(),
+        target: None,
+        reply_to: None,
+        thread: None,
+        mentions: Vec::new(),
+        body: serde_json::json!({ "text": text }).to_string().into(),
+    }
+}
+
+fn change(kind: EventKind, who: UserId) -> Draft {
+    Draft::system(
+        kind,
+        who,
+        &MemberChange {
+            user: who,
+            role: None,
+            until: None,
+        },
+    )
+    .unwrap()
+}
+
+fn place(fate: Fate) -> Seq {
+    match fate {
+        Fate::New(place) | Fate::Duplicate(place) => place.seq,
+        Fate::Conflict | Fate::Poison => panic!("has no place: {fate:?}"),
+    }
+}
+
+/// Runs a case on every broker there is.
+fn on_every_broker(case: impl AsyncFn(Stage)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        println!("on {backend:?}");
+        actix::System::new().block_on(async {
+            case(Stage::set(backend).await).await;
+        });
+    }
+}
+
+#[test]
+fn places_are_dense_and_the_log_reads_as_it_was_appended() {
+    on_every_broker(async |stage| {
+        let room = stage.room().await;
+        let drafts: Vec<_> = (0..10).map(|i| message(user(1), &i.to_string())).collect();
+        let fates = stage.append_freely(room, drafts.clone()).await;
+        let places: Vec<_> = fates.into_iter().map(place).collect();
+        assert_eq!(places, (1..=10).map(Seq).collect::<Vec<_>>());
+        let log = stage.log(room).await;
+        assert_eq!(
+            log.iter()
+                .map(|event| event.draft.clone())
+                .collect::<Vec<_>>(),
+            drafts
+        );
+        assert_eq!(
+            stage.broker.heads(vec![room]).await.unwrap(),
+            [(room, Seq(10))]
+        );
+    });
+}
+
+#[test]
+fn a_repeat_gets_the_first_place_and_another_body_is_a_conflict() {
+    on_every_broker(async |stage| {
+        let room = stage.room().await;
+        let draft = message(user(1), "once");
+        let first = stage.append_freely(room, vec![draft.clone()]).await;
+        stage
+            .append_freely(room, vec![message(user(2), "between")])
+            .await;
+        let again = vec![draft.clone(), draft.clone(), message(user(1), "new")];
+        let fates = stage.append_freely(room, again).await;
+        assert!(matches!(fates[0], Fate::Duplicate(_)) && matches!(fates[1], Fate::Duplicate(_)));
+        assert_eq!(place(fates[0]), place(first[0]));
+        assert_eq!(place(fates[2]), Seq(3));
+        let other = Draft {
+            body: r#"{"text":"twice"}"#.into(),
+            ..draft.clone()
+        };
+        assert_eq!(
+            stage.append_freely(room, vec![other]).await,
+            [Fate::Conflict]
+        );
+        let namesake = Draft {
+            from: user(2),
+            ..draft
+        };
+        assert_eq!(
+            place(stage.append_freely(room, vec![namesake]).await[0]),
+            Seq(4)
+        );
+    });
+}
+
+#[test]
+fn a_decision_on_older_rights_is_refused_with_what_it_had_not_seen() {
+    on_every_broker(async |stage| {
+        let room = stage.room().await;
+        stage
+            .append_freely(room, vec![change(EventKind::Join, user(1))])
+            .await;
+        let joined = Basis {
+            head: Seq(1),
+            rights: Seq::ZERO,
+            membership: Seq(1),
+        };
+        stage
+            .append_freely(room, vec![change(EventKind::Kick, user(1))])
+            .await;
+        let late = message(user(1), "after the kick");
+        match stage.append(room, joined, vec![late.clone()]).await {
+            Appended::Stale { newer, head } => {
+                assert_eq!(newer.iter().map(Event::seq).collect::<Vec<_>>(), [Seq(2)]);
+                assert_eq!(head, Seq(2));
+            }
+            other => panic!("a removed member slipped in: {other:?}"),
+        }
+        assert_eq!(stage.log(room).await.len(), 2, "nothing was appended");
+        let informed = Basis {
+            head: Seq(2),
+            rights: Seq(2),
+            membership: Seq(1),
+        };
+        let message = stage.append(room, informed, vec![late]).await;
+        assert!(
+            matches!(message, Appended::Done(_)),
+            "messages do not look at who joined"
+        );
+        let join = stage
+            .append(room, informed, vec![change(EventKind::Join, user(2))])
+            .await;
+        assert!(matches!(join, Appended::Stale { .. }), "joins do: {join:?}");
+    });
+}
+
+#[test]
+fn a_room_that_does_not_exist_takes_nothing() {
+    on_every_broker(async |stage| {
+        let nowhere = RoomId::random();
+        let appended = stage
+            .append(nowhere, KNOWS_ALL, vec![message(user(1), "hello?")])
+            .await;
+        assert_eq!(appended, Appended::NoRoom);
+        assert_eq!(stage.broker.heads(vec![nowhere]).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn rings_come_in_order_for_wanted_rooms_only() {
+    on_every_broker(async |stage| {
+        let (wanted, unwanted) = (stage.room().await, stage.room().await);
+        stage.broker.unsubscribe(unwanted);
+        for i in 0..20 {
+            stage
+                .append_freely(wanted, vec![message(user(1), &i.to_string())])
+                .await;
+            stage
+                .append_freely(unwanted, vec![message(user(1), "unheard")])
+                .await;
+        }
+        let log = stage.log(wanted).await;
+        eventually("the rings come", Duration::from_secs(10), async || {
+            (stage.heard.lock().unwrap().len() >= 20).then_some(())
+        })
+        .await;
+        assert_eq!(
+            *stage.heard.lock().unwrap(),
+            log,
+            "each once, in order, as in the log"
+        );
+    });
+}
+
+#[test]
+fn appends_to_many_rooms_at_once_never_mix_or_lose() {
+    on_every_broker(async |stage| {
+        let seed = rand::rng().random();
+        println!("SEED={seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        let rooms: Vec<_> = [stage.room().await, stage.room().await, stage.room().await].into();
+        let mut waiting = Vec::new();
+        let mut written: BTreeMap<RoomId, BTreeSet<String>> = BTreeMap::new();
+        for i in 0..300 {
+            let room = rooms[random.random_range(0..rooms.len())];
+            let count = random.random_range(1..=8);
+            let drafts: Vec<_> = (0..count)
+                .map(|j| message(user(j), &format!("{i}.{j}")))
+                .collect();
+            let ids = drafts.iter().map(|draft| draft.client_id.to_string());
+            written.entry(room).or_default().extend(ids);
+            let append = Append {
+                room,
+                basis: KNOWS_ALL,
+                drafts,
+            };
+            waiting.push((room, actix::spawn(stage.broker.append(append))));
+        }
+        let mut places: BTreeMap<RoomId, Vec<Seq>> = BTreeMap::new();
+        for (room, append) in waiting {
+            let Appended::Done(fates) = append.await.unwrap().unwrap() else {
+                panic!("refused")
+            };
+            let own: Vec<_> = fates.into_iter().map(place).collect();
+            assert!(
+                own.windows(2).all(|pair| pair[1] == pair[0].next()),
+                "an append is one piece"
+            );
+            places.entry(room).or_default().extend(own);
+        }
+        for room in rooms {
+            let log = stage.log(room).await;
+            let mut given = places.remove(&room).unwrap_or_default();
+            given.sort();
+            assert_eq!(log.iter().map(Event::seq).collect::<Vec<_>>(), given);
+            assert!(
+                given.iter().zip(1..).all(|(seq, number)| seq.0 == number),
+                "no holes"
+            );
+            let found: BTreeSet<_> = log
+                .iter()
+                .map(|event| event.draft.client_id.to_string())
+                .collect();
+            assert_eq!(found, written.remove(&room).unwrap_or_default());
+        }
+    });
+}
