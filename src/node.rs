@@ -23,6 +23,11 @@ use crate::protocol::CloseCode;
 /// How long an append may wait before its sender is told that nobody knows.
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a stopping node waits for its clients to close.
+const FAREWELL_DEADLINE: Duration = Duration::from_secs(4);
+/// How often it looks whether they have.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
 /// A running node. Lives on the thread that started it, which runs an actix system.
 pub struct Node {
     services: web::Data<Services>,
@@ -57,16 +62,18 @@ impl Node {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let secret = config.signing_secret()?;
+        let listen = |cause| StartError::Listen {
+            address: config.listen,
+            cause,
+        };
+        let listener = http::bind(config.listen).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
         let (url, options) = (config.database.url(), OpenOptions::default());
         let db = web::block(move || Db::open(&url, &options))
             .await
             .map_err(blocked)??;
         let services = web::Data::new(services(&config, db, Tokens::new(&secret)));
-        let listen = |cause| StartError::Listen {
-            address: config.listen,
-            cause,
-        };
-        let (server, address) = http::listen(services.clone()).map_err(listen)?;
+        let server = http::serve(services.clone(), listener).map_err(listen)?;
         let handle = server.handle();
         actix::spawn(server);
         Ok(Self {
@@ -100,12 +107,34 @@ impl Node {
                 })
                 .await;
         }
+        self.farewell().await;
         let (reply_to, flushed) = Reply::channel();
         let asked = self.services.persistence.send(Flush { reply_to }).await;
         if asked.is_err() || flushed.await.is_err() {
             log::error!("some read marks could not be written before the end");
         }
         self.server.stop(false).await;
+    }
+
+    /// Waits until everybody has taken their close frame, but not for ever.
+    async fn farewell(&self) {
+        let sessions = async || {
+            let mut sessions = 0;
+            for worker in self.services.workers.all() {
+                let holds = worker.hub.send(hub::Observe).await;
+                sessions += holds.map_or(0, |holds| holds.sessions);
+            }
+            sessions
+        };
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        let gone = async {
+            while sessions().await > 0 {
+                looks.tick().await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL_DEADLINE, gone).await.is_err() {
+            log::info!("some clients did not close in time");
+        }
     }
 }
 

@@ -94,8 +94,6 @@ pub struct Tuning {
     pub hello: Duration,
     /// Most events in one transaction.
     pub batch_rows: usize,
-    /// Longest time that an event waits for others to share its transaction.
-    pub batch_age: Duration,
     /// Typing, presence and receipts of a room are merged over this.
     pub merge: Duration,
     /// A room that nobody needs leaves memory after this.
@@ -109,7 +107,6 @@ impl Default for Tuning {
             stall_cut: Duration::from_secs(30),
             hello: Duration::from_secs(10),
             batch_rows: 500,
-            batch_age: Duration::from_millis(10),
             merge: Duration::from_millis(250),
             room_idle: Duration::from_secs(60),
         }

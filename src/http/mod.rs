@@ -39,7 +39,7 @@ use utoipa_swagger_ui::SwaggerUi;
 pub use access::Access;
 pub use error::{Problem, status};
 pub use openapi::Description;
-pub use server::listen;
+pub use server::{bind, serve};
 
 /// Everything that a node serves, for one worker thread's `App`.
 fn configure(config: &mut web::ServiceConfig) {

@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server};
-use actix_web::rt::net::TcpStream;
+use actix_web::rt::net::{TcpSocket, TcpStream};
 use actix_web::{App, HttpServer, web};
 
 use crate::actors::directory::Directory;
@@ -32,12 +32,27 @@ pub(super) struct Here {
     pub lanes: Lanes,
 }
 
-/// Listens where the configuration says; answers with where that is.
+/// Takes an address; nobody is served yet, but everybody who comes waits.
 ///
 /// # Errors
 /// The address is taken, or not this machine's.
-pub fn listen(services: web::Data<Services>) -> io::Result<(Server, SocketAddr)> {
-    let address = services.config.listen;
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // A node that was killed a moment ago must not keep its successor waiting.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Serves whoever comes there.
+///
+/// # Errors
+/// What the system says.
+pub fn serve(services: web::Data<Services>, listener: TcpListener) -> io::Result<Server> {
     let workers = services.workers.count();
     let started = Arc::new(AtomicUsize::new(0));
     let factory = move || {
@@ -49,16 +64,14 @@ pub fn listen(services: web::Data<Services>) -> io::Result<(Server, SocketAddr)>
     };
     let server = HttpServer::new(factory)
         .workers(workers)
-        .backlog(BACKLOG)
         .client_request_timeout(HEAD_DEADLINE)
         .keep_alive(KEEP_ALIVE)
         .tcp_nodelay(true)
         .on_connect(remember_socket)
         .disable_signals()
         .shutdown_timeout(1)
-        .bind(address)?;
-    let bound = server.addrs().first().copied().unwrap_or(address);
-    Ok((server.run(), bound))
+        .listen(listener)?;
+    Ok(server.run())
 }
 
 /// Called once on each worker thread: every worker is an arbiter, so what starts here lives
