@@ -60,8 +60,9 @@ pub trait Store: Send + Sync {
     ///
     /// Answers in the order of `batch`. A repeated `(room, sender, client_id)`, also within
     /// the batch, is `Duplicate` or `Conflict` (by [`crate::protocol::Draft::digest`]). A
-    /// draft that the database refuses is `Poison` and takes nobody with it. On `Err`
-    /// nothing is known: repeat the same batch.
+    /// draft that the database refuses, or whose body does not say what its kind has to say,
+    /// is `Poison` and takes nobody with it. What is `Stale` is told everything up to the end
+    /// of this batch. On `Err` nothing is known: repeat the same batch.
     fn append(&self, batch: &[Append], now: i64) -> Result<Vec<Appended>, StoreError>;
 
     /// A range of a room's log, ascending, at most `limit`, nothing below `floor` (inclusive).
@@ -74,8 +75,8 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Event>, StoreError>;
 
-    /// How many of this person's own messages stand after `seq`, and how many messages the
-    /// room has up to it: what a [`Mark`] at `seq` needs.
+    /// What a [`Mark`] at `seq` is: how many messages the room has up to it, and how many of
+    /// this person's own. Beyond the head it is the head; `Gone` when there is no such room.
     fn mark_at(&self, room: RoomId, user: UserId, seq: Seq) -> Result<Mark, StoreError>;
 
     /// Moves marks forward; one that is behind the row's own changes nothing.
@@ -141,8 +142,8 @@ pub trait Store: Send + Sync {
     /// Begins a login with the hash of its first refresh token.
     fn create_login(&self, login: &LoginRecord, token_hash: &str) -> Result<(), StoreError>;
 
-    /// Exchanges a refresh token, by hash, for the next one. Of several at once one wins;
-    /// the others are `Reused`.
+    /// Exchanges a refresh token, by hash, for the next one. Of several at once one wins,
+    /// the next is `Reused` and ends the login, the others are `Unknown` by then.
     fn rotate_login(
         &self,
         token_hash: &str,

@@ -1,6 +1,7 @@
 //! Rows as the tables have them, and how they become what the program knows.
 
 use diesel::prelude::*;
+use serde::Serialize;
 
 use super::plan::{NewEvent, RoomFold};
 use super::schema::{events, logins, members, rooms, users};
@@ -76,7 +77,7 @@ impl TryFrom<EventRow> for Event {
 }
 
 /// A row of `events`, to be written.
-#[derive(Debug, Insertable)]
+#[derive(Debug, Insertable, Serialize)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
 pub struct NewEventRow<'a> {
     /// Whose log.

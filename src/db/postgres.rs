@@ -1,13 +1,15 @@
 //! What only Postgres says so: sets travel as arrays, one statement for a whole batch.
 
+use diesel::connection::SimpleConnection;
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt};
+use diesel::sql_types::{Array, BigInt, Text};
 
 use super::StoreError;
+use super::fault::is_refusal;
 use super::models::{FoldRow, MemberRow, NewEventRow};
 use super::plan::NewEvent;
 use super::schema;
@@ -87,6 +89,34 @@ pub(super) fn insert_events(conn: &mut Conn, new: &[NewEvent<'_>]) -> QueryResul
             Box::new(cause.to_string()),
         )),
         written => written.map(drop),
+    }
+}
+
+/// Is it the event's content that is refused, by SQLSTATE class 22 or 23?
+///
+/// Diesel does not pass the code on. So the event is tried once more, in words that turn
+/// both classes into an error that diesel knows.
+pub(crate) fn refuses(conn: &mut Conn, event: &NewEvent<'_>, error: &Error) -> QueryResult<bool> {
+    if is_refusal(error) {
+        return Ok(true);
+    }
+    let row = serde_json::to_string(&NewEventRow::from(event))
+        .map_err(|error| Error::SerializationError(error.into()))?;
+    let asked = conn.transaction::<(), _, _>(|conn| {
+        sql_query("SELECT set_config('madang.suspect', $1, true)")
+            .bind::<Text, _>(row)
+            .execute(conn)?;
+        conn.batch_execute(
+            "DO $$ BEGIN INSERT INTO events SELECT * FROM \
+             json_populate_record(NULL::events, current_setting('madang.suspect')::json); \
+             EXCEPTION WHEN data_exception OR integrity_constraint_violation \
+             THEN RAISE check_violation; END $$",
+        )?;
+        Err(Error::RollbackTransaction)
+    });
+    match asked {
+        Err(error) => Ok(is_refusal(&error)),
+        Ok(()) => Ok(false),
     }
 }
 

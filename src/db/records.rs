@@ -170,7 +170,7 @@ pub struct Membership {
     pub member: MemberRecord,
     /// Messages behind their mark that call them by name (counted up to 1,000).
     pub mentions: i64,
-    /// The newest message.
+    /// The newest message, if they may read it (a `group` is read from one's own join on).
     pub last: Option<Event>,
     /// The other person of a `dm`.
     pub peer: Option<UserId>,

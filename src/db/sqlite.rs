@@ -1,11 +1,13 @@
 //! What only SQLite says so: one prepared statement per event, sets of numbers as JSON.
 
 use diesel::prelude::*;
+use diesel::result::Error;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
 
 use super::StoreError;
+use super::fault::is_refusal;
 use super::models::{FoldRow, MemberRow, NewEventRow};
 use super::plan::NewEvent;
 use super::schema;
@@ -73,11 +75,16 @@ pub(super) fn insert_events(conn: &mut Conn, new: &[NewEvent<'_>]) -> QueryResul
     Ok(())
 }
 
+/// Is it the event's content that is refused?
+pub(crate) fn refuses(_conn: &mut Conn, _event: &NewEvent<'_>, error: &Error) -> QueryResult<bool> {
+    Ok(is_refusal(error))
+}
+
 /// Runs a statement about many rows of numbers: one JSON list of lists.
 fn numbers<const N: usize>(conn: &mut Conn, sql: &str, rows: &[[i64; N]]) -> QueryResult<usize> {
     let rows: Vec<&[i64]> = rows.iter().map(<[i64; N]>::as_slice).collect();
-    let json = serde_json::to_string(&rows)
-        .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+    let json =
+        serde_json::to_string(&rows).map_err(|error| Error::SerializationError(error.into()))?;
     sql_query(sql).bind::<Text, _>(json).execute(conn)
 }
 

@@ -11,4 +11,5 @@ mod support;
 
 mod broker_contract;
 mod migrations;
+mod store_contract;
 mod tidy;

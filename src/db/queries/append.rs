@@ -6,15 +6,14 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::result::DatabaseErrorKind::UniqueViolation;
-use diesel::result::Error::{DatabaseError, RollbackTransaction};
+use diesel::result::Error::RollbackTransaction;
 use diesel::upsert::excluded;
 
 use super::{
-    Conn, add_mentions, add_sent, events, insert_events, lock_members, lock_rooms, save_folds,
-    write,
+    Conn, add_mentions, add_sent, events, insert_events, lock_members, lock_rooms, refuses,
+    save_folds, write,
 };
-use crate::db::fault::is_refusal;
+use crate::db::fault::{is_taken, may_be_refusal};
 use crate::db::fold::{MemberFold, MemberKey, changed_members};
 use crate::db::models::MemberRow;
 use crate::db::plan::{
@@ -66,14 +65,16 @@ fn insert<'a>(
         let planned = plan(batch, checked, rooms, &known, now);
         match attempt(conn, &planned.rows) {
             Ok(()) => return Ok(planned),
-            Err(DatabaseError(UniqueViolation, _)) => {
+            Err(error) if is_taken(&error) || may_be_refusal(&error) => {
                 let before = known.taken.len();
                 look_up(conn, &planned.rows, &mut known)?;
-                if known.taken.len() == before {
+                if known.taken.len() > before {
+                    continue;
+                }
+                if is_taken(&error) {
                     return Err(occupied(&planned.rows));
                 }
-            }
-            Err(error) if is_refusal(&error) => {
+                // Every id is new: what is refused now is refused for its content.
                 let poison = find_poison(conn, &planned.rows)?;
                 if poison.is_empty() {
                     return Err(error.into());
@@ -154,9 +155,12 @@ fn find_poison(conn: &mut Conn, rows: &[NewEvent<'_>]) -> Result<Vec<Index>, Sto
     });
     match tried {
         Err(RollbackTransaction) | Ok(()) => Ok(Vec::new()),
-        Err(error) if !is_refusal(&error) => Err(error.into()),
+        Err(error) if !may_be_refusal(&error) => Err(error.into()),
         Err(error) if rows.len() == 1 => {
             let row = &rows[0];
+            if !refuses(conn, row, &error)? {
+                return Err(error.into());
+            }
             log::warn!(
                 "room={} user={} client_id={} the database refuses an event: {error}",
                 row.room,

@@ -31,33 +31,32 @@ pub(crate) fn rotate_login(
     expires_at: i64,
 ) -> Result<Rotation, StoreError> {
     write(conn, |conn| {
-        let usable = tokens::table
-            .find(token_hash)
-            .filter(tokens::used_at.is_null())
-            .filter(tokens::expires_at.gt(now));
-        let used = diesel::update(usable)
-            .set(tokens::used_at.eq(now))
-            .execute(conn)?;
-        let Some((used_at, login)) = login_of(conn, token_hash)? else {
+        let Some(login) = lock_login_of(conn, token_hash)? else {
             return Ok(Rotation::Unknown);
         };
-        if used == 1 {
-            insert_token(conn, next_hash, login.id, expires_at)?;
-            let renewed = LoginRecord {
-                used_at: now,
-                expires_at,
-                ..login
-            };
-            diesel::update(logins::table.find(renewed.id.raw()))
-                .set((logins::used_at.eq(now), logins::expires_at.eq(expires_at)))
-                .execute(conn)?;
-            return Ok(Rotation::Renewed(renewed));
+        let (used_at, token_expires_at): (Option<i64>, i64) = tokens::table
+            .find(token_hash)
+            .select((tokens::used_at, tokens::expires_at))
+            .first(conn)?;
+        if used_at.is_some() {
+            delete_login(conn, login.id)?;
+            return Ok(Rotation::Reused(login));
         }
-        if used_at.is_none() {
+        if token_expires_at <= now {
             return Ok(Rotation::Unknown);
         }
-        delete_login(conn, login.id)?;
-        Ok(Rotation::Reused(login))
+        diesel::update(tokens::table.find(token_hash))
+            .set(tokens::used_at.eq(now))
+            .execute(conn)?;
+        insert_token(conn, next_hash, login.id, expires_at)?;
+        diesel::update(logins::table.find(login.id.raw()))
+            .set((logins::used_at.eq(now), logins::expires_at.eq(expires_at)))
+            .execute(conn)?;
+        Ok(Rotation::Renewed(LoginRecord {
+            used_at: now,
+            expires_at,
+            ..login
+        }))
     })
 }
 
@@ -77,15 +76,28 @@ fn insert_token(
     Ok(())
 }
 
-/// A token's use, if it has been used, and the login that it belongs to.
-fn login_of(conn: &mut Conn, token_hash: &str) -> QueryResult<Option<(Option<i64>, LoginRecord)>> {
-    let row: Option<(Option<i64>, LoginRow)> = tokens::table
+/// The login that a token belongs to.
+fn login_of(conn: &mut Conn, token_hash: &str) -> QueryResult<Option<LoginRecord>> {
+    let row: Option<LoginRow> = tokens::table
         .find(token_hash)
         .inner_join(logins::table)
-        .select((tokens::used_at, LoginRow::as_select()))
+        .select(LoginRow::as_select())
         .first(conn)
         .optional()?;
-    Ok(row.map(|(used_at, login)| (used_at, login.into())))
+    Ok(row.map(LoginRecord::from))
+}
+
+/// The same, kept from changing until the transaction ends; `None` when it is gone.
+///
+/// Always the login before its tokens, as deleting it does: then nobody waits in a circle.
+fn lock_login_of(conn: &mut Conn, token_hash: &str) -> QueryResult<Option<LoginRecord>> {
+    let Some(login) = login_of(conn, token_hash)? else {
+        return Ok(None);
+    };
+    let locked = diesel::update(logins::table.find(login.id.raw()))
+        .set(logins::used_at.eq(logins::used_at))
+        .execute(conn)?;
+    Ok((locked == 1).then_some(login))
 }
 
 /// Its tokens go with it.
@@ -125,7 +137,7 @@ pub(crate) fn end_login_of(
     token_hash: &str,
 ) -> Result<Option<LoginRecord>, StoreError> {
     write(conn, |conn| {
-        let Some((_, login)) = login_of(conn, token_hash)? else {
+        let Some(login) = login_of(conn, token_hash)? else {
             return Ok(None);
         };
         delete_login(conn, login.id)?;

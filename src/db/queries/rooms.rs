@@ -68,7 +68,7 @@ pub(crate) fn room(conn: &mut Conn, room: RoomId) -> Result<Option<RoomRecord>, 
 }
 
 /// See [`crate::db::Store::heads`].
-pub fn heads(conn: &mut Conn, wanted: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
+pub(crate) fn heads(conn: &mut Conn, wanted: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
     let mut heads = Vec::with_capacity(wanted.len());
     // SQLite takes a limited number of values in one statement.
     for some in wanted.chunks(500) {
