@@ -10,13 +10,16 @@ export class ApiError extends Error {
 
 const OFFLINE = { name: "offline" };
 const id = encodeURIComponent;
+const seconds = (answer) => Number(answer.headers.get("retry-after"));
 
 /** One method for each question; each answers with the node's JSON, or throws an ApiError. */
 export class Api {
   #session;
+  #device;
 
-  constructor(session) {
+  constructor(session, device) {
     this.#session = session;
+    this.#device = device;
   }
 
   // people without a session
@@ -58,7 +61,7 @@ export class Api {
   }
 
   async #enter(path, form) {
-    const answer = await this.#send("POST", path, form);
+    const answer = await this.#send("POST", path, { ...form, device: this.#device });
     this.#session.keep(answer);
     return answer.user;
   }
@@ -79,7 +82,7 @@ export class Api {
     const pass = await this.#session.pass(how).catch(() => {
       throw new ApiError(0, OFFLINE);
     });
-    if (!pass) throw new ApiError(401, { name: "unauthenticated" });
+    if (!pass) throw new ApiError(401, { name: "token_invalid" });
     return pass;
   }
 
@@ -94,6 +97,6 @@ export class Api {
     const text = await answer.text();
     const json = /json/.test(answer.headers.get("content-type")) && text ? JSON.parse(text) : {};
     if (answer.ok) return json;
-    throw new ApiError(answer.status, json, Number(answer.headers.get("retry-after")) || undefined);
+    throw new ApiError(answer.status, json, seconds(answer) * 1000 || undefined);
   }
 }

@@ -13,18 +13,17 @@ import { toast } from "./views/toast.js";
 import { yardView } from "./views/yard.js";
 
 const session = new Session();
-const api = new Api(session);
+const api = new Api(session, thisDevice());
 const store = new Store();
 const app = document.getElementById("app");
 let chat = null;
-let changing = false; // a change of password is under way, and will cut us off
 
 /** Draws everything anew: at the start, for somebody else, in another language. */
 function redraw() {
   closeAllDialogs();
   store.silence();
   const on = (topic, listener) => store.on(topic, listener);
-  const context = { store, on, api, chat, session, entered, redraw, signOut, changePassword };
+  const context = { store, on, api, chat, session, entered, redraw, signOut };
   app.replaceChildren(store.me ? yardView(context) : doorView(context));
   if (!store.me) document.title = t("app");
   on("connection", reactToStop);
@@ -40,7 +39,8 @@ function entered(user) {
   chat.onLost = (name) => toast(t("lost", { name }), { kind: "error" });
   chat.focus(!document.hidden);
   redraw();
-  chat.start().catch(complain).then(openFromAddress);
+  chat.start().then(openFromAddress);
+  chat.loadRooms().catch(complain);
 }
 
 const complain = (error) => toast(explain(error), { kind: "error" });
@@ -58,7 +58,7 @@ function openFromAddress() {
 /** The node does not want to see us any more: to the door, with the reason. */
 function reactToStop() {
   const { state, code } = store.connection;
-  if (state === "stopped" && !changing) leaveYard(explain({ name: `stopped.${code}`, message: code }));
+  if (state === "stopped") leaveYard(explain({ name: `stopped.${code}`, message: code }));
 }
 
 function leaveYard(reason) {
@@ -72,24 +72,10 @@ function leaveYard(reason) {
 }
 
 async function signOut(everywhere) {
+  chat.stop(); // or it would hear that it has been signed out
   const answer = everywhere ? api.endAllSessions() : api.signOut();
   await answer.catch(() => {}); // out of reach: forgotten here all the same
   leaveYard();
-}
-
-/** A new password ends every session, this one too: comes in again with it at once. */
-async function changePassword(current_password, password) {
-  const { username } = store.me;
-  changing = true;
-  try {
-    await api.changeMe({ password, current_password });
-    const user = await api.signIn({ username, password });
-    chat.stop();
-    store.clear();
-    entered(user);
-  } finally {
-    changing = false;
-  }
 }
 
 /** Whoever was signed in still is; when the node is out of reach, as far as this page knows. */

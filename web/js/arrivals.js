@@ -39,7 +39,7 @@ function welcomed(chat, store, { rooms = [] }) {
     if (known) Object.assign(known, room);
   }
   store.touch("rooms");
-  if (changed && store.roomsReady) chat.loadRooms().catch(() => {}); // the next welcome tries again
+  if (changed || !store.roomsReady) chat.loadRooms().catch(() => {}); // the next welcome tries again
 }
 
 function began(chat, store, frame) {
@@ -47,7 +47,10 @@ function began(chat, store, frame) {
   if (!talk) return;
   talk.begin(frame);
   const room = store.rooms.get(frame.room);
-  if (room) Object.assign(room, frame.info, { head: frame.head, members: frame.members });
+  if (room) {
+    const { name, ...info } = frame.info; // a direct message has no name of its own
+    Object.assign(room, info, name && { name }, { head: frame.head, members: frame.members });
+  }
   chat.meetPeople(talk.events.flatMap(involved));
   chat.loadMembers(frame.room);
   count(store, talk);

@@ -16,6 +16,8 @@ export class Chat {
   #api;
   #client;
   #asked = new Set(); // people whose names are being asked for
+  #ready = () => {};
+  #loading = null; // the rooms, while they are being read
   #readTimer = null;
   #memberTimer = null;
 
@@ -26,9 +28,10 @@ export class Chat {
     listen(this, { store, client });
   }
 
-  async start() {
+  /** Connects; resolves once my rooms are known, however long that takes. */
+  start() {
     this.#client.connect();
-    await this.loadRooms();
+    return new Promise((ready) => (this.#ready = ready));
   }
 
   stop() {
@@ -42,7 +45,12 @@ export class Chat {
 
   // ---- rooms --------------------------------------------------------------------------------
 
-  async loadRooms() {
+  loadRooms() {
+    this.#loading ??= this.#readRooms().finally(() => (this.#loading = null));
+    return this.#loading;
+  }
+
+  async #readRooms() {
     const store = this.#store;
     const rooms = await this.#api.myRooms();
     const known = new Set(rooms.map(({ room }) => room));
@@ -50,6 +58,7 @@ export class Chat {
     for (const room of rooms) store.rooms.set(room.room, { ...store.rooms.get(room.room), ...room });
     store.roomsReady = true;
     store.touch("rooms");
+    this.#ready();
     this.meetPeople(rooms.flatMap(({ last, peer }) => [last?.from, peer]));
   }
 

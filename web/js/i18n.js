@@ -34,6 +34,6 @@ export function t(key, values = {}) {
 /** A refusal in the person's words: what happened and what to do about it. */
 export function explain(error) {
   const known = `error.${error.name}`;
-  if (known in LANGUAGES[lang]) return t(known, { seconds: Math.ceil((error.retryAfter ?? 1000) / 1000) });
-  return t("error.other", { message: error.message });
+  const seconds = Math.ceil((error.retryAfter ?? 1000) / 1000);
+  return t(known in LANGUAGES[lang] ? known : "error.other", { seconds, message: error.message });
 }

@@ -70,6 +70,7 @@ export class Store {
   /** Somebody else will use this page. */
   clear() {
     Object.assign(this, { me: null, open: null, preview: null, roomsReady: false });
+    this.connection = { state: "connecting" };
     for (const map of [this.rooms, this.people, this.talks, this.notes]) map.clear();
   }
 }

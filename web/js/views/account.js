@@ -42,13 +42,13 @@ function nameForm({ store, api, session }) {
   return node;
 }
 
-function passwordForm({ changePassword }) {
+function passwordForm({ api }) {
   const fields = [
     field(t("account.password.old"), { name: "old", type: "password", required: true, autocomplete: "current-password" }),
     field(t("account.password.new"), { name: "fresh", type: "password", required: true, minlength: 8, autocomplete: "new-password" }, t("password.hint")),
   ];
   return form(fields, t("account.password.do"), async ({ old, fresh }, node) => {
-    await changePassword(old, fresh);
+    await api.changeMe({ current_password: old, password: fresh });
     node.reset();
     toast(t("account.password.done"));
   });
@@ -65,13 +65,11 @@ function devices(context) {
   return list;
 }
 
-function deviceRow({ api, chat }, { id, device, name, current, last_seen_at, created_at }, reload) {
-  const seen = last_seen_at ?? created_at;
-  const when = seen ? shortTime(currentLanguage(), seen, chat.now()) : "";
-  const label = device?.name ?? device ?? name ?? t("account.device");
+function deviceRow({ api, chat }, { id, device, current, used_at }, reload) {
+  const when = shortTime(currentLanguage(), used_at, chat.now());
   const end = () => orToast(api.endSession(id)).then(reload, () => {}); // a refusal was told
   return el("li", { class: "device" }, icon("device"),
-    el("span", { class: "device-words" }, el("bdi", {}, label), el("span", { class: "found-note" }, when)),
+    el("span", { class: "device-words" }, el("bdi", {}, device || t("account.device")), el("span", { class: "found-note" }, when)),
     current
       ? el("span", { class: "tag" }, t("account.device.this"))
       : el("button", { type: "button", class: "link", onclick: end }, t("signOut")),

@@ -79,7 +79,10 @@ function skeleton() {
 function row(store, chat, room) {
   const title = roomTitle(store, room);
   const link = el("a", { class: "room", href: `#/r/${encodeURIComponent(room.room)}`, "data-room": room.room });
-  if (room.room === store.open) link.setAttribute("aria-current", "page");
+  if (room.room === store.open) {
+    link.setAttribute("aria-current", "page");
+    link.addEventListener("click", () => document.querySelector(".composer textarea")?.focus());
+  }
   const when = room.last ? shortTime(currentLanguage(), room.last.at, chat.now()) : "";
   link.append(
     roomPicture(room, title),

@@ -12,7 +12,8 @@ const TOGETHER_MS = 5 * 60_000; // messages of one person this close together sh
 export function linesOf(store, talk, now) {
   const lines = [topLine(talk)];
   const own = talk.pending.map((draft) => ({ ...draft, kind: "message", from: talk.me, pending: true }));
-  const all = [...talk.events, ...own.map((draft) => ({ ...draft, body: { text: draft.text } }))];
+  const events = talk.info.kind === "dm" ? talk.events.filter(({ kind }) => kind === "message") : talk.events;
+  const all = [...events, ...own.map((draft) => ({ ...draft, body: { text: draft.text } }))];
   all.forEach((event, i) => {
     const before = all[i - 1];
     const newDay = !before || dayNumber(before.at) !== dayNumber(event.at);
@@ -22,7 +23,18 @@ export function linesOf(store, talk, now) {
     const follows = !newDay && !isFirstNew && together(before, event);
     lines.push(event.kind === "message" ? messageLine(store, talk, event, follows, all[i + 1]) : eventLine(store, event));
   });
+  quietMarks(lines);
   return lines;
+}
+
+/** "Delivered" and "read by everyone" are shown once, at the last message they hold for. */
+function quietMarks(lines) {
+  const seen = new Set();
+  for (const { mark, mine } of lines.toReversed()) {
+    if (!mine || !["sent", "read"].includes(mark?.state)) continue;
+    mark.quiet = seen.has(mark.state);
+    seen.add(mark.state);
+  }
 }
 
 function topLine({ complete, loadingOlder }) {
@@ -112,9 +124,10 @@ const MARK_ICONS = { sending: "clock", sent: "check", read: "check-double", fail
 export function drawMark(node, { mark, type }) {
   if (type !== "message") return;
   const sign = mark ? `${mark.state}${mark.behind ?? ""}` : "";
+  const place = node.querySelector(".mark");
+  place.classList.toggle("unseen", Boolean(mark?.quiet));
   if (node.dataset.mark === sign) return;
   node.dataset.mark = sign;
-  const place = node.querySelector(".mark");
   const label = mark ? t(`mark.${mark.state}`, { count: mark.behind }) : "";
   place.title = label;
   const sight = !mark ? "" : mark.state === "unread" ? String(mark.behind) : icon(MARK_ICONS[mark.state]);

@@ -13,11 +13,12 @@ export function personName(store, user) {
 }
 
 /** "Mina joined", and other things that happened to the room. */
-export function happening(store, { kind, from, body = {} }) {
+export function happening(store, { seq, kind, from, body = {} }) {
   const who = personName(store, body.user ?? from);
   const by = personName(store, from);
   if (kind === "system") return body.text ?? "";
   if (kind === "join" && body.user && body.user !== from) return t("event.added", { who, by });
+  if (kind === "room" && seq === 1) return t("event.made", { by });
   if (kind === "room") return body.name ? t("event.renamed", { by, name: body.name }) : t("event.room", { by });
   return t(`event.${kind}`, { who, by });
 }
