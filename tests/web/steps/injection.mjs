@@ -62,7 +62,7 @@ async function unharmed({ page }) {
 async function policy(person) {
   const answer = await person.page.request.get(person.world.base);
   const header = answer.headers()["content-security-policy"] ?? "";
-  assert.match(header, /script-src 'self'/);
+  assert.match(header, /(default|script)-src 'self'/);
   assert.doesNotMatch(header, /unsafe-inline|unsafe-eval/);
   const before = person.problems.length;
   await person.page.evaluate(() => {
