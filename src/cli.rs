@@ -15,6 +15,8 @@ use madang::identity::{Claims, Tokens};
 use madang::node::{Node, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::demo;
+
 /// A chat cluster that does not lose messages. Without a command it serves.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
@@ -156,10 +158,10 @@ impl SettingArgs {
 
 async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     let node = Node::start(config).await?;
-    println!(
-        "madang is listening on http://{} (open it in a browser; Ctrl-C stops)",
-        node.address()
-    );
+    if demo && let Err(cause) = demo::fill(node.services()).await {
+        log::warn!("the demo could not be filled in: {cause}");
+    }
+    println!("madang is listening on http://{}", node.address());
     asked_to_stop().await?;
     node.stop().await;
     Ok(())

@@ -1,6 +1,7 @@
 //! The `madang` program: reads the command line, does it, and says clearly what went wrong.
 
 mod cli;
+mod demo;
 
 use std::process::ExitCode;
 

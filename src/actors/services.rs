@@ -14,9 +14,10 @@ use super::directory::{Directory, ToRoom, ToUser};
 use super::hub::Hub;
 use super::persistence::Persistence;
 use super::registry::Registry;
+use super::room::RoomChange;
 use super::{room, user};
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{Db, NewRoom, Role};
 use crate::error::{Error, Result};
 use crate::identity::Identities;
 use crate::ids::{RoomId, UserId};
@@ -107,6 +108,26 @@ impl Services {
             id: room,
             directory: self.workers.home(room.raw()).map(|worker| worker.directory),
         }
+    }
+
+    /// Makes a room, or finds the one that the same pair has, and writes its first events
+    /// if it has none yet.
+    pub async fn found(
+        &self,
+        new: NewRoom,
+        by: UserId,
+        change: RoomChange,
+        members: Vec<(UserId, Role)>,
+    ) -> Result<RoomId> {
+        let room = self.db.run(move |store| store.create_room(&new)).await?.id;
+        let found = |reply_to| room::Command::Found {
+            by,
+            change,
+            members,
+            reply_to,
+        };
+        self.room(room).ask(found).await?;
+        Ok(room)
     }
 
     /// A user, to tell or ask them something.

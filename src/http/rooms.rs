@@ -155,14 +155,8 @@ pub(super) async fn make(
         pair: None,
         created_at: now_ms(),
     };
-    let room = found(
-        &services,
-        who.user,
-        new,
-        change,
-        vec![(who.user, Role::Owner)],
-    )
-    .await?;
+    let members = vec![(who.user, Role::Owner)];
+    let room = services.found(new, who.user, change, members).await?;
     let view = RoomView::of(&services, room, asker(&who)).await?;
     Ok(HttpResponse::Created().json(view))
 }
@@ -192,7 +186,7 @@ pub(super) async fn direct(
         ..RoomChange::default()
     };
     let members = vec![(who.user, Role::Member), (other, Role::Member)];
-    let room = found(&services, who.user, new, change, members).await?;
+    let room = services.found(new, who.user, change, members).await?;
     let view = RoomView::of(&services, room, asker(&who)).await?;
     Ok(HttpResponse::Created().json(view))
 }
@@ -318,29 +312,6 @@ pub(super) async fn require_account(services: &Services, user: UserId) -> Result
     } else {
         Err(Problem::NotFound)
     }
-}
-
-/// Makes the row of a room, or finds the one that the same pair has, and writes its first
-/// events if it has none.
-async fn found(
-    services: &Services,
-    by: UserId,
-    new: NewRoom,
-    change: RoomChange,
-    members: Vec<(UserId, Role)>,
-) -> Answer<RoomId> {
-    let room = services
-        .db
-        .run(move |store| store.create_room(&new))
-        .await?;
-    let found = |reply_to| room::Command::Found {
-        by,
-        change,
-        members,
-        reply_to,
-    };
-    services.room(room.id).ask(found).await?;
-    Ok(room.id)
 }
 
 async fn apply(
