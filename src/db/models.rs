@@ -131,6 +131,36 @@ impl<'a> From<&NewEvent<'a>> for NewEventRow<'a> {
     }
 }
 
+/// What tells whether an event is the one that somebody repeats, and where it stands.
+#[derive(Debug, QueryableByName)]
+#[diesel(table_name = events)]
+pub(crate) struct TakenRow {
+    room: i64,
+    sender: i64,
+    client_id: String,
+    seq: i64,
+    n: i64,
+    at: i64,
+    digest: i64,
+}
+
+impl TakenRow {
+    /// See [`NewEvent::raw_key`].
+    pub(crate) fn raw_key(&self) -> (i64, i64, &str) {
+        (self.room, self.sender, &self.client_id)
+    }
+
+    /// Its digest and its place.
+    pub(crate) fn taken(&self) -> (i64, Place) {
+        let place = Place {
+            seq: Seq(self.seq),
+            n: self.n,
+            at: self.at,
+        };
+        (self.digest, place)
+    }
+}
+
 /// The numbers of a room that every append changes.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = rooms)]
@@ -243,7 +273,7 @@ impl TryFrom<RoomRow> for RoomRecord {
 }
 
 /// A row of `members`.
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = members, treat_none_as_default_value = false)]
 pub struct MemberRow {
     room: i64,

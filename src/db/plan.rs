@@ -201,6 +201,12 @@ impl<'a> NewEvent<'a> {
         let draft = self.checked.draft;
         (self.room, draft.from, &draft.client_id)
     }
+
+    /// The same, as the database has it.
+    pub fn raw_key(&self) -> (i64, i64, &'a str) {
+        let (room, sender, client_id) = self.key();
+        (room.raw(), sender.raw(), client_id.as_str())
+    }
 }
 
 /// What is to become of one append.

@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Text};
 
 use super::StoreError;
 use super::fault::is_refusal;
-use super::models::{FoldRow, MemberRow, NewEventRow};
+use super::models::{FoldRow, MemberRow, NewEventRow, TakenRow};
 use super::plan::NewEvent;
 use super::schema;
 
@@ -61,18 +61,28 @@ pub(super) fn lock_rooms(conn: &mut Conn, ids: &[i64]) -> QueryResult<Vec<FoldRo
 }
 
 /// The standing of these people in these rooms, kept from changing likewise.
-pub(super) fn lock_members(
-    conn: &mut Conn,
-    rooms: &[i64],
-    users: &[i64],
-) -> QueryResult<Vec<MemberRow>> {
-    schema::members::table
-        .filter(schema::members::room.eq_any(rooms))
-        .filter(schema::members::user_id.eq_any(users))
-        .order((schema::members::room, schema::members::user_id))
-        .select(MemberRow::as_select())
-        .for_update()
-        .load(conn)
+pub(super) fn lock_members(conn: &mut Conn, keys: &[[i64; 2]]) -> QueryResult<Vec<MemberRow>> {
+    numbers(
+        "SELECT members.* FROM UNNEST($1, $2) AS key (room, user_id) \
+         JOIN members ON members.room = key.room AND members.user_id = key.user_id \
+         ORDER BY members.room, members.user_id FOR UPDATE OF members",
+        keys,
+    )
+    .load(conn)
+}
+
+/// Those of these events whose ids are taken.
+pub(super) fn find_events(conn: &mut Conn, wanted: &[NewEvent<'_>]) -> QueryResult<Vec<TakenRow>> {
+    let keys: Vec<_> = wanted.iter().map(NewEvent::raw_key).collect();
+    sql_query(
+        "SELECT events.* FROM UNNEST($1, $2, $3) AS key (room, sender, client_id) \
+         JOIN events ON events.room = key.room AND events.sender = key.sender \
+         AND events.client_id = key.client_id",
+    )
+    .bind::<Array<BigInt>, _>(keys.iter().map(|key| key.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(keys.iter().map(|key| key.1).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(keys.iter().map(|key| key.2).collect::<Vec<_>>())
+    .load(conn)
 }
 
 /// Writes events. `COPY` is twice as fast as any `INSERT`, and stops at what is there

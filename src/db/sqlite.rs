@@ -1,14 +1,16 @@
 //! What only SQLite says so: one prepared statement per event, sets of numbers as JSON.
 
 use diesel::prelude::*;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::result::Error;
 use diesel::sql_query;
 use diesel::sql_types::Text;
-use diesel::sqlite::SqliteConnection;
+use diesel::sqlite::{Sqlite, SqliteConnection};
+use serde::Serialize;
 
 use super::StoreError;
 use super::fault::is_refusal;
-use super::models::{FoldRow, MemberRow, NewEventRow};
+use super::models::{FoldRow, MemberRow, NewEventRow, TakenRow};
 use super::plan::NewEvent;
 use super::schema;
 
@@ -53,16 +55,24 @@ pub(super) fn lock_rooms(conn: &mut Conn, ids: &[i64]) -> QueryResult<Vec<FoldRo
 }
 
 /// The standing of these people in these rooms.
-pub(super) fn lock_members(
-    conn: &mut Conn,
-    rooms: &[i64],
-    users: &[i64],
-) -> QueryResult<Vec<MemberRow>> {
-    schema::members::table
-        .filter(schema::members::room.eq_any(rooms))
-        .filter(schema::members::user_id.eq_any(users))
-        .select(MemberRow::as_select())
-        .load(conn)
+pub(super) fn lock_members(conn: &mut Conn, keys: &[[i64; 2]]) -> QueryResult<Vec<MemberRow>> {
+    numbers(
+        "SELECT members.* FROM json_each(?) AS key JOIN members \
+         ON members.room = key.value ->> 0 AND members.user_id = key.value ->> 1",
+        keys,
+    )
+    .load(conn)
+}
+
+/// Those of these events whose ids are taken.
+pub(super) fn find_events(conn: &mut Conn, wanted: &[NewEvent<'_>]) -> QueryResult<Vec<TakenRow>> {
+    let keys: Vec<_> = wanted.iter().map(NewEvent::raw_key).collect();
+    listed(
+        "SELECT events.* FROM json_each(?) AS key JOIN events ON events.room = key.value ->> 0 \
+         AND events.sender = key.value ->> 1 AND events.client_id = key.value ->> 2",
+        &keys,
+    )
+    .load(conn)
 }
 
 /// Writes events; stops at one that is there already.
@@ -80,18 +90,25 @@ pub(crate) fn refuses(_conn: &mut Conn, _event: &NewEvent<'_>, error: &Error) ->
     Ok(is_refusal(error))
 }
 
-/// Runs a statement about many rows of numbers: one JSON list of lists.
-fn numbers<const N: usize>(conn: &mut Conn, sql: &str, rows: &[[i64; N]]) -> QueryResult<usize> {
+/// A statement about many rows: one JSON list of lists.
+fn listed(sql: &str, rows: &[impl Serialize]) -> BoxedSqlQuery<'static, Sqlite, SqlQuery> {
+    // Numbers and text always have a JSON form.
+    let json = serde_json::to_string(rows).unwrap_or_default();
+    sql_query(sql).into_boxed().bind::<Text, _>(json)
+}
+
+/// A statement about many rows of numbers.
+fn numbers<const N: usize>(
+    sql: &str,
+    rows: &[[i64; N]],
+) -> BoxedSqlQuery<'static, Sqlite, SqlQuery> {
     let rows: Vec<&[i64]> = rows.iter().map(<[i64; N]>::as_slice).collect();
-    let json =
-        serde_json::to_string(&rows).map_err(|error| Error::SerializationError(error.into()))?;
-    sql_query(sql).bind::<Text, _>(json).execute(conn)
+    listed(sql, &rows)
 }
 
 /// Writes rooms' numbers back.
 pub(super) fn save_folds(conn: &mut Conn, folds: &[[i64; 9]]) -> QueryResult<usize> {
     numbers(
-        conn,
         "UPDATE rooms SET head = new.value ->> 1, messages = new.value ->> 2, \
          last_message = new.value ->> 3, rights_seq = new.value ->> 4, \
          membership_seq = new.value ->> 5, newest_id_at = new.value ->> 6, \
@@ -99,22 +116,22 @@ pub(super) fn save_folds(conn: &mut Conn, folds: &[[i64; 9]]) -> QueryResult<usi
          FROM json_each(?) AS new WHERE rooms.id = new.value ->> 0",
         folds,
     )
+    .execute(conn)
 }
 
 /// Adds to members' counts of messages: room, user, how many.
 pub(super) fn add_sent(conn: &mut Conn, sent: &[[i64; 3]]) -> QueryResult<usize> {
     numbers(
-        conn,
         "UPDATE members SET sent = sent + (new.value ->> 2) FROM json_each(?) AS new \
          WHERE room = new.value ->> 0 AND user_id = new.value ->> 1",
         sent,
     )
+    .execute(conn)
 }
 
 /// Notes who was called by name where, if they are there: user, room, place.
 pub(super) fn add_mentions(conn: &mut Conn, mentions: &[[i64; 3]]) -> QueryResult<usize> {
     numbers(
-        conn,
         "INSERT INTO mentions (user_id, room, seq) \
          SELECT new.value ->> 0, new.value ->> 1, new.value ->> 2 FROM json_each(?) AS new \
          WHERE EXISTS (SELECT 1 FROM members WHERE members.room = new.value ->> 1 \
@@ -122,16 +139,17 @@ pub(super) fn add_mentions(conn: &mut Conn, mentions: &[[i64; 3]]) -> QueryResul
          ON CONFLICT DO NOTHING",
         mentions,
     )
+    .execute(conn)
 }
 
 /// Moves marks forward: room, user, and the mark's three numbers.
 pub(super) fn move_marks(conn: &mut Conn, marks: &[[i64; 5]]) -> QueryResult<usize> {
     numbers(
-        conn,
         "UPDATE members SET read_seq = new.value ->> 2, read_n = new.value ->> 3, \
          read_own = new.value ->> 4 FROM json_each(?) AS new \
          WHERE room = new.value ->> 0 AND user_id = new.value ->> 1 \
          AND read_seq < new.value ->> 2",
         marks,
     )
+    .execute(conn)
 }

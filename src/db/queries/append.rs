@@ -10,8 +10,8 @@ use diesel::result::Error::RollbackTransaction;
 use diesel::upsert::excluded;
 
 use super::{
-    Conn, add_mentions, add_sent, events, insert_events, lock_members, lock_rooms, refuses,
-    save_folds, write,
+    Conn, add_mentions, add_sent, events, find_events, insert_events, lock_members, lock_rooms,
+    refuses, save_folds, write,
 };
 use crate::db::fault::{is_taken, may_be_refusal};
 use crate::db::fold::{MemberFold, MemberKey, changed_members};
@@ -19,14 +19,13 @@ use crate::db::models::MemberRow;
 use crate::db::plan::{
     Checked, Effect, Index, Known, NewEvent, Outcome, Plan, RoomChange, RoomFold, plan,
 };
-use crate::db::schema::{events as entries, members, rooms};
+use crate::db::schema::{members, rooms};
 use crate::db::{Append, Appended, MemberRecord, Range, Select, StoreError};
 use crate::ids::{RoomId, Seq};
-use crate::protocol::Place;
 
 /// Most events that a stale append is answered with.
 const NEWER_EVENTS: usize = 200;
-/// Most rows or keys in one statement, so that their values stay within SQLite's limit.
+/// Most rows in one statement, so that their values stay within SQLite's limit.
 const ROWS_PER_STATEMENT: usize = 1000;
 
 /// See [`crate::db::Store::append`].
@@ -110,37 +109,10 @@ fn look_up<'a>(
     rows: &[NewEvent<'a>],
     known: &mut Known<'a>,
 ) -> Result<(), StoreError> {
-    for some in rows.chunks(ROWS_PER_STATEMENT) {
-        let wanted: HashMap<_, _> = some
-            .iter()
-            .map(|row| {
-                let key = row.key();
-                ((key.0.raw(), key.1.raw(), key.2.as_str()), key)
-            })
-            .collect();
-        let found: Vec<(i64, i64, String, i64, i64, i64, i64)> = entries::table
-            .filter(entries::room.eq_any(wanted.keys().map(|key| key.0)))
-            .filter(entries::sender.eq_any(wanted.keys().map(|key| key.1)))
-            .filter(entries::client_id.eq_any(wanted.keys().map(|key| key.2)))
-            .select((
-                entries::room,
-                entries::sender,
-                entries::client_id,
-                entries::digest,
-                entries::seq,
-                entries::n,
-                entries::at,
-            ))
-            .load(conn)?;
-        for (room, sender, client_id, digest, seq, n, at) in found {
-            if let Some(key) = wanted.get(&(room, sender, client_id.as_str())) {
-                let place = Place {
-                    seq: Seq(seq),
-                    n,
-                    at,
-                };
-                known.taken.insert(*key, (digest, place));
-            }
+    let keys: HashMap<_, _> = rows.iter().map(|row| (row.raw_key(), row.key())).collect();
+    for taken in find_events(conn, rows)? {
+        if let Some(key) = keys.get(&taken.raw_key()) {
+            known.taken.insert(*key, taken.taken());
         }
     }
     Ok(())
@@ -220,22 +192,12 @@ fn members_before(
     conn: &mut Conn,
     keys: &[MemberKey],
 ) -> Result<Vec<(RoomId, MemberRecord)>, StoreError> {
-    let mut before = Vec::with_capacity(keys.len());
-    for some in keys.chunks(ROWS_PER_STATEMENT) {
-        let (rooms, users): (Vec<i64>, Vec<i64>) = some
-            .iter()
-            .map(|(room, user)| (room.raw(), user.raw()))
-            .unzip();
-        for row in lock_members(conn, &rooms, &users)? {
-            let room = row.room();
-            let member = MemberRecord::try_from(row)?;
-            // The two lists together name more pairs than were asked for.
-            if keys.binary_search(&(room, member.user)).is_ok() {
-                before.push((room, member));
-            }
-        }
-    }
-    Ok(before)
+    let pairs: Vec<_> = keys
+        .iter()
+        .map(|(room, user)| [room.raw(), user.raw()])
+        .collect();
+    let rows = lock_members(conn, &pairs)?.into_iter();
+    rows.map(|row| Ok((row.room(), row.try_into()?))).collect()
 }
 
 fn save_members(conn: &mut Conn, rows: &[MemberRow]) -> QueryResult<usize> {

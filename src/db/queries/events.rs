@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
-use super::{Conn, move_marks, read};
+use super::{Conn, lock_rooms, move_marks, read, write};
 use crate::db::models::EventRow;
 use crate::db::schema::{events as entries, members, rooms};
 use crate::db::{Mark, Range, Select, StoreError};
@@ -117,10 +117,16 @@ pub(crate) fn save_marks(
             *known = *mark;
         }
     }
+    let mut ids: Vec<i64> = furthest.keys().map(|(room, _)| room.raw()).collect();
+    ids.dedup();
     let rows: Vec<_> = furthest
         .into_iter()
         .map(|((room, user), mark)| [room.raw(), user.raw(), mark.read.0, mark.n, mark.own])
         .collect();
-    move_marks(conn, &rows)?;
-    Ok(())
+    write(conn, |conn| {
+        // In the order in which an append takes them: neither waits for the other in a circle.
+        lock_rooms(conn, &ids)?;
+        move_marks(conn, &rows)?;
+        Ok(())
+    })
 }

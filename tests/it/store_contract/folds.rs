@@ -4,7 +4,7 @@ use madang::db::{LoadedRoom, Mark, MemberRecord, Role, RoomKind, Store};
 use madang::ids::{RoomId, Seq, UserId};
 use madang::protocol::{Draft, EventKind, MemberChange};
 
-use super::{change, draft, join, message, on_both, people};
+use super::{change, draft, join, message, on_both, people, trusted};
 
 fn member(loaded: &LoadedRoom, user: UserId) -> &MemberRecord {
     let found = loaded.members.iter().find(|member| member.user == user);
@@ -228,6 +228,47 @@ async fn mentions_count_behind_the_mark_and_for_members_only() {
         assert_eq!(mentions_of(store, bob, room), 1);
         stage.append(room, vec![join(eve)]);
         assert_eq!(mentions_of(store, eve, room), 0, "from before their time");
+    })
+    .await;
+}
+
+/// On Postgres two transactions change the same rows: neither may wait for the other for ever.
+#[tokio::test]
+async fn marks_and_appends_do_not_get_in_each_others_way() {
+    on_both(|stage| {
+        let members = people::<8>();
+        let rooms: Vec<RoomId> = (0..8)
+            .map(|_| stage.room(RoomKind::Open, &members))
+            .collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..40 {
+                    let drafts = || members.iter().map(|user| message(*user, "m")).collect();
+                    let batch = rooms.iter().map(|room| trusted(*room, drafts()));
+                    let batch: Vec<_> = batch.collect();
+                    stage.store.append(&batch, 1_000).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                for seq in 0..40 {
+                    let mark = Mark {
+                        read: Seq(9 + seq),
+                        n: seq,
+                        own: 0,
+                    };
+                    let pairs = rooms.iter().rev().flat_map(|room| {
+                        members.iter().rev().map(move |user| (*room, *user, mark))
+                    });
+                    stage.store.save_marks(&pairs.collect::<Vec<_>>()).unwrap();
+                }
+            });
+        });
+        for room in rooms {
+            let loaded = stage.load(room);
+            let all = loaded.members.iter();
+            assert!(all.clone().all(|m| m.sent == 40 && m.mark.read == Seq(48)));
+            assert_eq!(all.count(), 8);
+        }
     })
     .await;
 }
