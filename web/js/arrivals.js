@@ -12,6 +12,7 @@ export function listen(chat, { store, client }) {
     },
     welcome: (frame) => welcomed(chat, store, frame),
     snapshot: (frame) => began(chat, store, frame),
+    resumed: ({ room }) => client.subscribe(room), // what was read meanwhile, and who is here
     event: ({ room, event }) => happened(chat, store, room, event),
     lost: ({ room, reason }) => lost(chat, store, room, reason),
     inbox: (frame) => elsewhere(chat, store, frame),

@@ -93,7 +93,7 @@ export class Chat {
   #enter(room) {
     const store = this.#store;
     if (!store.talks.has(room)) store.talks.set(room, new Talk(room, store.me.id));
-    store.talks.get(room).divider = 0;
+    store.talks.get(room).entered = true;
     this.#client.subscribe(room);
     this.#client.focus(!document.hidden, room);
     store.touch("open", "talk", "rooms");
@@ -211,6 +211,7 @@ export class Chat {
     const talk = this.#store.talk;
     if (!talk?.ready || talk.readMark >= talk.head) return;
     talk.looked(talk.head);
+    talk.shorten();
     clearTimeout(this.#readTimer);
     this.#readTimer = setTimeout(() => this.#client.read(talk.room, talk.head), READ_PAUSE_MS);
     const room = this.#store.rooms.get(talk.room);

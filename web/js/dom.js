@@ -10,7 +10,7 @@ export function el(tag, props = {}, ...children) {
     if (value === undefined || value === null) continue;
     if (typeof value === "function") node.addEventListener(name.slice(2), value);
     else if (PROPERTIES.has(name)) node[name] = value;
-    else if (value !== false) node.setAttribute(name, value);
+    else if (value !== false) node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;

@@ -43,16 +43,22 @@ export function shortTime(lang, at, now) {
 const letters = (text, count) =>
   [...graphemes.segment(text)].slice(0, count).map(({ segment }) => segment).join("");
 
+/** The words of a name without its signs, unless it has nothing else. */
+function wordsOf(name) {
+  const plain = name.slice(0, 100).replace(/[^\p{L}\p{M}\p{N}\p{Extended_Pictographic}\s]/gu, " ").trim();
+  return (plain || name.trim()).split(/\s+/u);
+}
+
 /** Two letters for a picture: of a Korean name the given name, else the words' first letters. */
 export function initials(name) {
-  const words = name.trim().slice(0, 100).split(/\s+/u);
-  if (/^[가-힣]{3,4}$/u.test(name.trim())) return name.trim().slice(-2);
+  const words = wordsOf(name);
+  if (/^[가-힣]{3,4}$/u.test(words[0]) && words.length === 1) return words[0].slice(-2);
   return roomInitials(words.length > 2 ? `${words[0]} ${words.at(-1)}` : name);
 }
 
 /** Of a room the first letters of its name, read from the front. */
 export function roomInitials(name) {
-  const words = name.trim().slice(0, 100).split(/\s+/u);
+  const words = wordsOf(name);
   if (words.length > 1) return (letters(words[0], 1) + letters(words[1], 1)).toUpperCase();
   return letters(words[0], /^[가-힣]/u.test(words[0]) ? 2 : 1).toUpperCase();
 }

@@ -1,17 +1,15 @@
 // The native protocol, version 1, from the client's side. Everything that a chat client has to
 // know stands in this one file, and nothing about pages: copy it, or read it and write your own.
 //
-//   const client = new MadangClient({
-//     url: "wss://chat.example/v1/ws",
-//     token: async () => ({ token: "eyJ…" }),
-//   });
+//   const token = async () => ({ token: "eyJ…" });
+//   const client = new MadangClient({ url: "wss://chat.example/v1/ws", token });
 //   client.on("event", ({ room, event }) => console.log(room, event.seq, event.body));
 //   client.connect();
 //   client.subscribe("r42");
 //   await client.publish("r42", { text: "hello" });
 //
-// What `on` tells: `state`, `welcome`, `snapshot`, `event`, `gap`, `lost`, and the frames
-// `receipt typing presence inbox account` as they came.
+// What `on` tells: `state`, `welcome`, `snapshot`, `resumed`, `event`, `gap`, `lost`, and the
+// frames `receipt typing presence inbox account` as they came.
 
 const ANSWER_MS = 10_000; // how long an answer may take before the outcome counts as unknown
 const WELCOME_MS = 15_000; // how long a new connection may take to greet us
@@ -108,9 +106,7 @@ export class MadangClient {
   }
 
   /** The node's time, as well as we know it. */
-  now() {
-    return Date.now() + this.#offset;
-  }
+  now = () => Date.now() + this.#offset;
 
   // ---- what an app does -------------------------------------------------------------------
 
@@ -135,12 +131,13 @@ export class MadangClient {
     else if (this.#timers.redial && !this.#dialing) this.#dial();
   }
 
-  /** From here on every event of the room comes, in order: first `snapshot`, then `event`. */
+  /** From here on every event of the room comes, in order: first `snapshot`, then `event`.
+   *  Once more, and a fresh snapshot comes: after a resume, for what has no place in the log. */
   subscribe(room) {
     const feed = this.#feeds.get(room) ?? new Feed(room);
     this.#feeds.set(room, feed);
     feed.wanted = true;
-    if (this.#socket && feed.phase === "idle") this.#subscribe(feed);
+    if (this.#socket && ["idle", "live"].includes(feed.phase)) this.#subscribe(feed);
   }
 
   /** No more events; the position stays, so that subscribing again brings only what is missing. */
@@ -179,7 +176,7 @@ export class MadangClient {
 
   /** Whether the person looks, and at which room. */
   focus(active, room) {
-    this.#focus = { type: "focus", active, ...(room && { room }) };
+    this.#focus = { type: "focus", active, room };
     this.#send(this.#focus);
   }
 
@@ -333,7 +330,7 @@ export class MadangClient {
       case "snapshot": return this.#inOrder(feed, () => this.#begin(feed, frame));
       case "event":
       case "batch": return this.#inOrder(feed, () => this.#deliver(feed, frame));
-      case "live": return this.#inOrder(feed, () => (feed.phase = "live"));
+      case "live": return this.#inOrder(feed, () => this.#resumed(feed));
       case "gap": return this.#inOrder(feed, () => this.#missed(feed, frame));
       case "error":
         if (frame.ref === undefined && feed?.phase === "resuming") this.#lose(feed, frame.name);
@@ -417,6 +414,11 @@ export class MadangClient {
         await sleep(1000);
         if (life === this.#life && feed.wanted) this.#subscribe(feed); // from our position
       });
+  }
+
+  #resumed(feed) {
+    feed.phase = "live";
+    this.#emit("resumed", { room: feed.room });
   }
 
   /** A snapshot goes on from our position where it can; otherwise the room starts afresh. */

@@ -1,5 +1,7 @@
 // What the page knows. The chat writes here, the views read and are told what has changed.
 
+const UNSEEN_MS = 250;
+
 /** The state, and a bell for each part of it. Bells rung together ring once. */
 export class Store {
   me = null; // {id, username, name, role}
@@ -15,6 +17,8 @@ export class Store {
 
   #listeners = new Map();
   #rung = new Set();
+  #frame = null; // when the bells ring: with the next picture,
+  #timer = null; // or soon, where nobody looks
 
   /** Listens; the answer is a function that stops it. */
   on(topic, listener) {
@@ -30,11 +34,15 @@ export class Store {
 
   /** Says that a part has changed: `rooms open talk members typing people connection me look`. */
   touch(...topics) {
-    if (this.#rung.size === 0) queueMicrotask(() => this.#ring());
     for (const topic of topics) this.#rung.add(topic);
+    if (document.hidden) this.#timer ??= setTimeout(() => this.#ring(), UNSEEN_MS);
+    else this.#frame ??= requestAnimationFrame(() => this.#ring());
   }
 
   #ring() {
+    clearTimeout(this.#timer);
+    cancelAnimationFrame(this.#frame);
+    this.#timer = this.#frame = null;
     const topics = [...this.#rung];
     this.#rung.clear();
     const listeners = new Set(topics.flatMap((topic) => [...(this.#listeners.get(topic) ?? [])]));

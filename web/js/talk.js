@@ -21,6 +21,7 @@ export class Talk {
   memberCount = 0;
   #online = 0; // how many are here, as the node says; used where not all members are known
   divider = 0; // "new from here" stands after this seq; 0: nowhere
+  entered = true; // whether somebody has just come in, and wants to see where they stopped
   readMark = 0; // how far I have read
   loadingOlder = false;
   #unreadAt = { seq: 0, count: 0 }; // unread messages up to a seq, as the node counted them
@@ -44,7 +45,8 @@ export class Talk {
     this.mutedUntil = me?.muted_until ?? 0;
     this.memberCount = members;
     this.#online = online ?? 0;
-    if (me?.unread) this.divider = me.read;
+    if (this.entered) this.divider = me?.unread ? me.read : 0;
+    this.entered = false;
     this.looked(me?.read ?? 0);
     if (!continued) this.#unreadAt = { seq: head, count: me?.unread ?? 0 };
     this.#reads = snapshot.reads ? new Map(Object.entries(snapshot.reads)) : null;

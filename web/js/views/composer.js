@@ -54,12 +54,19 @@ export function composerView(context) {
   queueMicrotask(fit);
 
   const form = el("form", { class: "composer" }, text, send);
+  const note = el("p", { class: "composer-note", hidden: true }, t("write.notHere"));
+  const allow = () => {
+    const { info, role } = store.talk ?? {};
+    note.hidden = !(info?.kind === "broadcast" && role === "member");
+    form.hidden = !note.hidden;
+  };
+  context.on("talk", allow);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submit();
     text.focus();
   });
-  return form;
+  return el("div", { class: "writing" }, form, note);
 }
 
 /** Tells the room that I write, now and then while I do, and that I have stopped. */

@@ -2,6 +2,7 @@
 
 import { el, iconButton } from "../dom.js";
 import { explain, t } from "../i18n.js";
+import { showToastsIn } from "./toast.js";
 
 let ids = 0;
 
@@ -9,12 +10,18 @@ let ids = 0;
 export function openDialog(title, ...content) {
   const id = `dialog-${++ids}`;
   const close = () => dialog.close();
-  const head = el("header", { class: "dialog-head" }, el("h2", { id }, title), iconButton("close", t("close"), close));
+  const heading = el("h2", { id, tabIndex: -1 }, title);
+  const head = el("header", { class: "dialog-head" }, heading, iconButton("close", t("close"), close));
   const dialog = el("dialog", { class: "dialog", "aria-labelledby": id }, head, el("div", { class: "dialog-body" }, ...content.filter(Boolean)));
-  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("close", () => {
+    showToastsIn(document.body);
+    dialog.remove();
+  });
   dialog.addEventListener("pointerdown", (event) => event.target === dialog && close());
   document.body.append(dialog);
   dialog.showModal();
+  showToastsIn(dialog);
+  (dialog.querySelector("[autofocus]") ?? heading).focus();
   return close;
 }
 

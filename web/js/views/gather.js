@@ -12,7 +12,7 @@ const KINDS = ["open", "group", "broadcast"];
 /** A field to search with and what it finds: `find(words)` gives items, `row(item)` shows one. */
 function searcher({ label, find, row, none }) {
   const list = el("ul", { class: "found", "aria-live": "polite" });
-  const input = el("input", { class: "input", type: "search", placeholder: label, "aria-label": label, autocomplete: "off" });
+  const input = el("input", { class: "input", type: "search", placeholder: label, "aria-label": label, autocomplete: "off", autofocus: true });
   let latest = 0;
   const look = async () => {
     const turn = ++latest;
@@ -63,7 +63,7 @@ export function makeDialog({ chat }) {
   };
   choose(kind);
   const kinds = choice(t("make.kind"), KINDS.map((id) => ({ id, words: t(`kind.${id}`) })), kind, choose);
-  const fields = [field(t("make.name"), { name: "name", required: true, maxlength: 80 }), el("div", { class: "field" }, kinds, hint)];
+  const fields = [field(t("make.name"), { name: "name", required: true, maxlength: 80, autofocus: true }), el("div", { class: "field" }, kinds, hint)];
   const close = openDialog(t("make"), form(fields, t("make.do"), async ({ name }) => {
     const room = await chat.make({ name: name.trim(), kind });
     close();

@@ -12,7 +12,7 @@ const TOGETHER_MS = 5 * 60_000; // messages of one person this close together sh
 export function linesOf(store, talk, now) {
   const lines = [topLine(talk)];
   const own = talk.pending.map((draft) => ({ ...draft, kind: "message", from: talk.me, pending: true }));
-  const events = talk.info.kind === "dm" ? talk.events.filter(({ kind }) => kind === "message") : talk.events;
+  const events = talk.events.filter((event) => isTold(event, talk.info));
   const all = [...events, ...own.map((draft) => ({ ...draft, body: { text: draft.text } }))];
   all.forEach((event, i) => {
     const before = all[i - 1];
@@ -26,6 +26,10 @@ export function linesOf(store, talk, now) {
   quietMarks(lines);
   return lines;
 }
+
+/** Between two people only what they say; elsewhere not that who made a room also came in. */
+const isTold = ({ kind, seq }, room) =>
+  kind === "message" || (room.kind !== "dm" && !(kind === "join" && seq === 2));
 
 /** "Delivered" and "read by everyone" are shown once, at the last message they hold for. */
 function quietMarks(lines) {

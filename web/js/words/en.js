@@ -102,6 +102,7 @@ export const en = {
   "event.made": "{by} made this room",
   "event.renamed": "{by} renamed the room to “{name}”",
   write: "Write a message",
+  "write.notHere": "Only the owner and moderators write here.",
   "write.tooLong": "Too long by {over} bytes. Send it in parts.",
   send: "Send",
   retry: "Try again",

@@ -102,6 +102,7 @@ export const ko = {
   "event.made": "{by}님이 방을 만들었어요",
   "event.renamed": "{by}님이 방 이름을 ‘{name}’(으)로 바꿨어요",
   write: "메시지 쓰기",
+  "write.notHere": "이 방에는 방장과 운영자만 글을 써요.",
   "write.tooLong": "{over}바이트가 넘쳐요. 나눠서 보내 주세요.",
   send: "보내기",
   retry: "다시 보내기",
