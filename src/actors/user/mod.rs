@@ -5,6 +5,7 @@
 //! Full mailbox: commands are refused, news are lost (their numbers are absolute).
 //! Restart: sessions of a failed user attach again when they next say something.
 
+mod message;
 mod rooms;
 
 use std::collections::{HashMap, HashSet};
@@ -14,11 +15,12 @@ use std::time::Duration;
 use actix::prelude::*;
 use serde_json::json;
 
+pub use self::message::{Command, News};
 pub use self::rooms::{Listing, Rooms};
 use super::directory::RetireUser;
-use super::hub::{self, Subscriber};
+use super::hub;
 use super::registry::{self, Change};
-use super::{Refuse, Reply, Services, context, send_always, wire};
+use super::{Reply, Services, context, send_always, wire};
 use crate::db::{Mark, Membership};
 use crate::error::Error;
 use crate::ids::{LoginId, RoomId, SessionId, UserId};
@@ -66,100 +68,6 @@ struct Arrival {
     /// The cursor of an earlier list of rooms.
     since: Option<i64>,
     reply_to: Reply<Listing>,
-}
-
-/// What a person can be told or asked. Sent through the directory.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub enum Command {
-    /// A socket has signed in.
-    Attach {
-        /// Where it is.
-        who: Subscriber,
-        /// The sign-in that its token belongs to.
-        login: Option<LoginId>,
-        /// The cursor of an earlier list of rooms.
-        since: Option<i64>,
-        /// Their rooms.
-        reply_to: Reply<Listing>,
-    },
-    /// A socket has gone.
-    Detach {
-        /// Which.
-        session: SessionId,
-    },
-    /// A socket has subscribed to a room, or has stopped.
-    Looking {
-        /// Which socket.
-        session: SessionId,
-        /// Which room.
-        room: RoomId,
-        /// Whether it is subscribed now.
-        subscribed: bool,
-    },
-    /// How they want to be seen.
-    SetStatus {
-        /// How.
-        status: Presence,
-        /// In their own words.
-        text: Option<String>,
-    },
-    /// They have joined or left a room, or were added or removed.
-    MembershipChanged {
-        /// Which room.
-        room: RoomId,
-        /// Who did it.
-        by: UserId,
-    },
-    /// They have read on.
-    Marked {
-        /// Where.
-        room: RoomId,
-        /// How far.
-        mark: Mark,
-    },
-    /// Their sessions end: all, or those of one login.
-    Revoke {
-        /// Only those of this one.
-        login: Option<LoginId>,
-        /// But not those of this one.
-        except: Option<LoginId>,
-    },
-    /// A frame for all of their devices.
-    Notify {
-        /// The frame, as JSON.
-        frame: String,
-    },
-}
-
-/// What the registry tells; not counted by the directory.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub enum News {
-    /// Something that others may say, too.
-    Command(Command),
-    /// Rooms have changed.
-    Changes {
-        /// Those that want telling.
-        loud: Vec<Change>,
-        /// The others, for the total.
-        quiet: Vec<Change>,
-    },
-}
-
-impl Refuse for Command {
-    fn refuse(self, error: Error) {
-        match self {
-            Command::Attach { reply_to, .. } => reply_to.refuse(error),
-            Command::Detach { .. }
-            | Command::Looking { .. }
-            | Command::SetStatus { .. }
-            | Command::MembershipChanged { .. }
-            | Command::Marked { .. }
-            | Command::Revoke { .. }
-            | Command::Notify { .. } => log::debug!("a user was not told something: {error}"),
-        }
-    }
 }
 
 impl User {

@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::*;
+use crate::error::Result;
 use crate::ids::{Epoch, RoomId};
-use crate::protocol::{ClientId, Place};
+use crate::protocol::{ClientId, Draft, ErrorCode, Event, EventKind, Place};
 
 const ANN: UserId = UserId::from_raw(1);
 const BOB: UserId = UserId::from_raw(2);

@@ -4,23 +4,24 @@
 //! Sends: `room::Command::HubEmpty`, `session::Due`.
 //! Full mailbox: the room keeps its place and tries again; ephemerals are dropped.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+mod audience;
+mod lanes;
+mod message;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use bytes::Bytes;
-use tokio::sync::oneshot;
 
-use super::lane::{Full, Lane};
+use self::audience::{Audience, Listener};
+pub use self::lanes::Lanes;
+pub use self::message::*;
+use super::lane::Lane;
 use super::room::Command;
-use super::session::{Due, Session};
-use super::socket::Socket;
 use super::{Services, context, user, wire};
-use crate::ids::{Epoch, RoomId, Seq, SessionId, UserId};
-use crate::protocol::{CloseCode, Gap, GapReason, ServerFrame};
+use crate::ids::{RoomId, SessionId, UserId};
+use crate::protocol::{Gap, GapReason, ServerFrame};
 
 /// Hand-overs that may wait for one worker thread.
 const MAILBOX: usize = 4096;
@@ -39,199 +40,6 @@ pub struct Hub {
     services: Arc<Services>,
 }
 
-/// The sockets of one worker thread, shared between its hub and its sessions.
-#[derive(Clone, Default)]
-pub struct Lanes(Rc<RefCell<HashMap<SessionId, Connection>>>);
-
-/// What a hub knows of one socket.
-struct Connection {
-    lane: Rc<Lane>,
-    socket: Socket,
-    session: Addr<Session>,
-    rooms: HashSet<RoomId>,
-}
-
-/// Everybody on this thread who hears one room.
-struct Audience {
-    listeners: Vec<Listener>,
-    epoch: Epoch,
-    /// The newest event that was handed over.
-    head: Seq,
-    /// Subscriptions ever made; tells the room whether "empty" is still true.
-    subscribed: u64,
-}
-
-struct Listener {
-    session: SessionId,
-    user: UserId,
-    lane: Rc<Lane>,
-    /// The newest event that is in the lane, or was in the snapshot.
-    after: Seq,
-}
-
-/// Who subscribes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subscriber {
-    /// Which person.
-    pub user: UserId,
-    /// Over which socket.
-    pub session: SessionId,
-    /// On which worker thread.
-    pub worker: usize,
-}
-
-/// Begins a subscription: first these frames, then every event behind `head`.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Subscribe {
-    /// Which room.
-    pub room: RoomId,
-    /// Who.
-    pub who: Subscriber,
-    /// The life of the log that `head` belongs to.
-    pub epoch: Epoch,
-    /// What the frames contain.
-    pub head: Seq,
-    /// A snapshot, or the end of a replay; encoded.
-    pub frames: Bytes,
-    /// Told when the frames are in the lane; dropped when the session is gone.
-    pub done: oneshot::Sender<()>,
-}
-
-/// Ends a subscription; nothing of the room follows.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Unsubscribe {
-    /// Which room.
-    pub room: RoomId,
-    /// Whose.
-    pub session: SessionId,
-    /// Told when it is done.
-    pub done: oneshot::Sender<()>,
-}
-
-/// New events of a room, for everybody on this thread who hears it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Deliver(pub Arc<Delivery>);
-
-/// What a room hands over: encoded once, shared by all.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Which room.
-    pub room: RoomId,
-    /// Which life of its log.
-    pub epoch: Epoch,
-    /// The events, ascending, without holes.
-    pub events: Vec<Encoded>,
-    /// All of `events` as others see them, in one piece.
-    pub joined: Bytes,
-}
-
-/// One event as a frame.
-#[derive(Debug)]
-pub struct Encoded {
-    /// Its number.
-    pub seq: Seq,
-    /// Who sent it.
-    pub from: UserId,
-    /// As everybody else sees it.
-    pub plain: Bytes,
-    /// As its sender sees it.
-    pub own: Bytes,
-    /// Whose last event of this room it is.
-    pub removes: Option<UserId>,
-}
-
-/// The room has moved on further than it can still hand over: its listeners here are told
-/// the gap, and subscribe again.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Lost {
-    /// Which room.
-    pub room: RoomId,
-    /// Its newest event.
-    pub head: Seq,
-}
-
-/// Something about a room that may be lost.
-#[derive(Message, Clone)]
-#[rtype(result = "()")]
-pub struct Ephemeral {
-    /// Which room.
-    pub room: RoomId,
-    /// The frames, encoded.
-    pub frames: Bytes,
-    /// Who need not be told.
-    pub except: Option<UserId>,
-}
-
-/// A frame for one session.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Tell {
-    /// Which.
-    pub session: SessionId,
-    /// The frame, encoded.
-    pub frame: Bytes,
-    /// May it be lost when the socket is slow?
-    pub ephemeral: bool,
-}
-
-/// The end of one session.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Close {
-    /// Which.
-    pub session: SessionId,
-    /// A last frame.
-    pub farewell: Option<Bytes>,
-    /// Why.
-    pub code: CloseCode,
-}
-
-/// The end of every session of this thread: the node stops.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct CloseAll {
-    /// Why.
-    pub code: CloseCode,
-}
-
-/// What a hub holds; for metrics and tests.
-#[derive(Message)]
-#[rtype(result = "Holds")]
-pub struct Observe;
-
-/// The answer to [`Observe`].
-#[derive(Debug, Default, Clone, Copy, MessageResponse)]
-pub struct Holds {
-    /// Sockets on this thread.
-    pub sessions: usize,
-    /// Subscriptions on this thread.
-    pub subscriptions: usize,
-}
-
-impl Lanes {
-    /// Adds a socket.
-    pub fn add(&self, session: SessionId, lane: Rc<Lane>, socket: Socket, address: Addr<Session>) {
-        let connection = Connection {
-            lane,
-            socket,
-            session: address,
-            rooms: HashSet::new(),
-        };
-        self.0.borrow_mut().insert(session, connection);
-    }
-
-    fn lane(&self, session: SessionId) -> Option<Rc<Lane>> {
-        self.0
-            .borrow()
-            .get(&session)
-            .map(|connection| connection.lane.clone())
-    }
-}
-
 impl Hub {
     /// Starts the hub of the current thread.
     pub fn start_here(worker: usize, lanes: Lanes, services: Arc<Services>) -> Addr<Self> {
@@ -246,7 +54,7 @@ impl Hub {
 
     /// Takes a listener out. The room is told when it was the last one.
     fn remove(&mut self, room: RoomId, session: SessionId) {
-        if let Some(connection) = self.lanes.0.borrow_mut().get_mut(&session) {
+        if let Some(connection) = self.lanes.change().get_mut(&session) {
             connection.rooms.remove(&room);
         }
         if let Some(audience) = self.rooms.get_mut(&room) {
@@ -326,7 +134,7 @@ impl Hub {
         let Some(audience) = self.rooms.get_mut(&room) else {
             return;
         };
-        let mut lanes = self.lanes.0.borrow_mut();
+        let mut lanes = self.lanes.change();
         audience.listeners.retain(|listener| {
             let stays = listener.user != user;
             if !stays {
@@ -341,30 +149,8 @@ impl Hub {
         self.tidy(room);
     }
 
-    /// Calls sessions whose time has come and cuts those whose sockets are stuck.
-    fn look_over(&mut self) {
-        let now = Instant::now();
-        let patience = self.services.config.tuning.stall_cut;
-        let mut gone = Vec::new();
-        for (id, connection) in self.lanes.0.borrow().iter() {
-            if !connection.session.connected() {
-                gone.push(*id);
-            } else if connection.lane.is_stuck(now, patience) {
-                log::info!("session={id} took nothing for {patience:?}, cut");
-                connection.socket.cut();
-                connection.lane.end();
-            } else if connection.lane.take_due(now) && connection.session.try_send(Due).is_err() {
-                // The session's mailbox is full: it is called at the next tick.
-                connection.lane.call_at(Some(now));
-            }
-        }
-        for session in gone {
-            self.forget(session);
-        }
-    }
-
     fn forget(&mut self, session: SessionId) {
-        let Some(connection) = self.lanes.0.borrow_mut().remove(&session) else {
+        let Some(connection) = self.lanes.change().remove(&session) else {
             return;
         };
         connection.lane.end();
@@ -393,7 +179,12 @@ impl Actor for Hub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_interval(TICK, |hub, _| hub.look_over());
+        ctx.run_interval(TICK, |hub, _| {
+            let patience = hub.services.config.tuning.stall_cut;
+            for session in hub.lanes.look_over(patience) {
+                hub.forget(session);
+            }
+        });
     }
 }
 
@@ -409,7 +200,7 @@ impl Handler<Subscribe> for Hub {
             frames,
             done,
         } = subscribe;
-        let mut lanes = self.lanes.0.borrow_mut();
+        let mut lanes = self.lanes.change();
         let connection = lanes.get_mut(&who.session);
         let audience = self.rooms.entry(room).or_insert_with(|| Audience {
             listeners: Vec::new(),
@@ -476,39 +267,6 @@ impl Handler<Deliver> for Hub {
         for user in delivery.events.iter().filter_map(|event| event.removes) {
             self.evict(delivery.room, user);
         }
-    }
-}
-
-impl Listener {
-    /// Queues what is new to this listener: in one piece when it may be shared. After an
-    /// error the same call goes on where it stopped.
-    fn take(&mut self, delivery: &Delivery) -> Result<(), Full> {
-        let (Some(first), Some(last)) = (delivery.events.first(), delivery.events.last()) else {
-            return Ok(());
-        };
-        let mine = |event: &Encoded| event.from == self.user || event.removes == Some(self.user);
-        if first.seq > self.after && !delivery.events.iter().any(mine) {
-            self.lane
-                .events(delivery.joined.clone(), delivery.room, first.seq)?;
-            self.after = last.seq;
-            return Ok(());
-        }
-        for event in &delivery.events {
-            if event.seq <= self.after {
-                continue;
-            }
-            let frame = if event.from == self.user {
-                &event.own
-            } else {
-                &event.plain
-            };
-            self.lane.events(frame.clone(), delivery.room, event.seq)?;
-            self.after = event.seq;
-            if event.removes == Some(self.user) {
-                break;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -584,7 +342,7 @@ impl Handler<CloseAll> for Hub {
     type Result = ();
 
     fn handle(&mut self, CloseAll { code }: CloseAll, _: &mut Context<Self>) {
-        for connection in self.lanes.0.borrow().values() {
+        for connection in self.lanes.look().values() {
             connection.lane.close(wire::close(code));
             connection.lane.call_at(Some(Instant::now()));
         }
@@ -596,7 +354,7 @@ impl Handler<Observe> for Hub {
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Holds {
         Holds {
-            sessions: self.lanes.0.borrow().len(),
+            sessions: self.lanes.look().len(),
             subscriptions: self
                 .rooms
                 .values()

@@ -1,0 +1,80 @@
+//! The sockets of one worker thread.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+
+use crate::actors::lane::Lane;
+use crate::actors::session::{Due, Session};
+use crate::actors::socket::Socket;
+use crate::ids::{RoomId, SessionId};
+
+/// The sockets of one worker thread, shared between its hub and its sessions.
+#[derive(Clone, Default)]
+pub struct Lanes(Rc<RefCell<HashMap<SessionId, Connection>>>);
+
+/// What a hub knows of one socket.
+pub(super) struct Connection {
+    /// What goes out to it.
+    pub(super) lane: Rc<Lane>,
+    /// The TCP connection below.
+    socket: Socket,
+    /// The actor behind it.
+    session: Addr<Session>,
+    /// What it is subscribed to.
+    pub(super) rooms: HashSet<RoomId>,
+}
+
+impl Lanes {
+    /// Adds a socket.
+    pub fn add(&self, session: SessionId, lane: Rc<Lane>, socket: Socket, address: Addr<Session>) {
+        let connection = Connection {
+            lane,
+            socket,
+            session: address,
+            rooms: HashSet::new(),
+        };
+        self.0.borrow_mut().insert(session, connection);
+    }
+
+    /// The way out to one of them.
+    pub(super) fn lane(&self, session: SessionId) -> Option<Rc<Lane>> {
+        self.0
+            .borrow()
+            .get(&session)
+            .map(|connection| connection.lane.clone())
+    }
+
+    /// Looks at the connections. Not while they are being changed.
+    pub(super) fn look(&self) -> Ref<'_, HashMap<SessionId, Connection>> {
+        self.0.borrow()
+    }
+
+    /// Changes the connections.
+    pub(super) fn change(&self) -> RefMut<'_, HashMap<SessionId, Connection>> {
+        self.0.borrow_mut()
+    }
+
+    /// Calls sessions whose time has come and cuts those whose sockets are stuck; says whose
+    /// session is gone.
+    pub(super) fn look_over(&self, patience: Duration) -> Vec<SessionId> {
+        let now = Instant::now();
+        let mut gone = Vec::new();
+        for (id, connection) in self.look().iter() {
+            if !connection.session.connected() {
+                gone.push(*id);
+            } else if connection.lane.is_stuck(now, patience) {
+                log::info!("session={id} took nothing for {patience:?}, cut");
+                connection.socket.cut();
+                connection.lane.end();
+            } else if connection.lane.take_due(now) && connection.session.try_send(Due).is_err() {
+                // The session's mailbox is full: it is called at the next tick.
+                connection.lane.call_at(Some(now));
+            }
+        }
+        gone
+    }
+}

@@ -1,0 +1,153 @@
+//! What a hub can be told or asked.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::ids::{Epoch, RoomId, Seq, SessionId, UserId};
+use crate::protocol::CloseCode;
+
+/// Who subscribes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Which person.
+    pub user: UserId,
+    /// Over which socket.
+    pub session: SessionId,
+    /// On which worker thread.
+    pub worker: usize,
+}
+
+/// Begins a subscription: first these frames, then every event behind `head`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    /// Which room.
+    pub room: RoomId,
+    /// Who.
+    pub who: Subscriber,
+    /// The life of the log that `head` belongs to.
+    pub epoch: Epoch,
+    /// What the frames contain.
+    pub head: Seq,
+    /// A snapshot, or the end of a replay; encoded.
+    pub frames: Bytes,
+    /// Told when the frames are in the lane; dropped when the session is gone.
+    pub done: oneshot::Sender<()>,
+}
+
+/// Ends a subscription; nothing of the room follows.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Unsubscribe {
+    /// Which room.
+    pub room: RoomId,
+    /// Whose.
+    pub session: SessionId,
+    /// Told when it is done.
+    pub done: oneshot::Sender<()>,
+}
+
+/// New events of a room, for everybody on this thread who hears it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver(pub Arc<Delivery>);
+
+/// What a room hands over: encoded once, shared by all.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Which room.
+    pub room: RoomId,
+    /// Which life of its log.
+    pub epoch: Epoch,
+    /// The events, ascending, without holes.
+    pub events: Vec<Encoded>,
+    /// All of `events` as others see them, in one piece.
+    pub joined: Bytes,
+}
+
+/// One event as a frame.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Its number.
+    pub seq: Seq,
+    /// Who sent it.
+    pub from: UserId,
+    /// As everybody else sees it.
+    pub plain: Bytes,
+    /// As its sender sees it.
+    pub own: Bytes,
+    /// Whose last event of this room it is.
+    pub removes: Option<UserId>,
+}
+
+/// The room has moved on further than it can still hand over: its listeners here are told
+/// the gap, and subscribe again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Lost {
+    /// Which room.
+    pub room: RoomId,
+    /// Its newest event.
+    pub head: Seq,
+}
+
+/// Something about a room that may be lost.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct Ephemeral {
+    /// Which room.
+    pub room: RoomId,
+    /// The frames, encoded.
+    pub frames: Bytes,
+    /// Who need not be told.
+    pub except: Option<UserId>,
+}
+
+/// A frame for one session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tell {
+    /// Which.
+    pub session: SessionId,
+    /// The frame, encoded.
+    pub frame: Bytes,
+    /// May it be lost when the socket is slow?
+    pub ephemeral: bool,
+}
+
+/// The end of one session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Close {
+    /// Which.
+    pub session: SessionId,
+    /// A last frame.
+    pub farewell: Option<Bytes>,
+    /// Why.
+    pub code: CloseCode,
+}
+
+/// The end of every session of this thread: the node stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CloseAll {
+    /// Why.
+    pub code: CloseCode,
+}
+
+/// What a hub holds; for metrics and tests.
+#[derive(Message)]
+#[rtype(result = "Holds")]
+pub struct Observe;
+
+/// The answer to [`Observe`].
+#[derive(Debug, Default, Clone, Copy, MessageResponse)]
+pub struct Holds {
+    /// Sockets on this thread.
+    pub sessions: usize,
+    /// Subscriptions on this thread.
+    pub subscriptions: usize,
+}

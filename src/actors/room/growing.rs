@@ -1,0 +1,172 @@
+//! How the room grows: appends what has gathered, applies what the log says, hands it on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::state::{Applied, RoomState};
+use super::{Reply, Room};
+use crate::actors::registry;
+use crate::clock;
+use crate::db::{Append, Appended, Fate};
+use crate::error::Error;
+use crate::protocol::{Draft, Entry, Event, MAX_EVENTS};
+
+/// How soon a hub that was too busy is served again.
+const HAND_AGAIN: Duration = Duration::from_millis(5);
+/// When somebody may try again who met a registry with too much to do.
+const RETRY_AFTER_MS: u64 = 1000;
+
+impl Room {
+    /// Appends what has gathered, unless an append is in flight or the room is reading on.
+    pub(super) fn append(&mut self, ctx: &mut Context<Self>) {
+        let Some(state) = self.state.as_ref().filter(|_| !self.refilling) else {
+            return;
+        };
+        let drafts = self.appends.plan(state, clock::now_ms());
+        if drafts.is_empty() {
+            return;
+        }
+        let append = Append {
+            room: self.id,
+            basis: state.basis(),
+            drafts: drafts.clone(),
+        };
+        let (reply_to, answer) = Reply::channel();
+        let sent = self
+            .services
+            .registry
+            .try_send(registry::Append { append, reply_to });
+        if sent.is_err() {
+            return self.appends.fail(&Error::overloaded(RETRY_AFTER_MS));
+        }
+        ctx.spawn(
+            answer
+                .into_actor(self)
+                .map(move |appended, room, ctx| match appended {
+                    Ok(appended) => room.appended(appended, drafts, ctx),
+                    Err(error) => room.appends.fail(&error),
+                }),
+        );
+    }
+
+    fn appended(&mut self, appended: Appended, drafts: Vec<Draft>, ctx: &mut Context<Self>) {
+        match appended {
+            Appended::Done(fates) => {
+                let placed =
+                    drafts
+                        .into_iter()
+                        .zip(&fates)
+                        .filter_map(|(draft, fate)| match fate {
+                            Fate::New(place) => Some(Event {
+                                room: self.id,
+                                place: *place,
+                                draft,
+                            }),
+                            _ => None,
+                        });
+                let events: Vec<_> = placed.collect();
+                self.deliver(events, ctx);
+                if let Some(state) = &self.state {
+                    self.appends.settle(&fates, state);
+                }
+            }
+            Appended::Stale { newer, .. } => {
+                self.appends.decide_again();
+                self.deliver(newer, ctx);
+            }
+            Appended::NoRoom => self.appends.fail(&Error::room_not_found()),
+        }
+        self.append(ctx);
+    }
+
+    /// Applies new events and hands them on. A hole is filled from the log first.
+    pub(super) fn deliver(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
+        for event in events {
+            let Some(head) = self.state.as_ref().map(RoomState::head) else {
+                return;
+            };
+            if event.seq() <= head {
+                continue;
+            }
+            if event.seq() > head.next() {
+                self.refill(ctx);
+                break;
+            }
+            self.apply(event, ctx);
+        }
+        self.hand_over(ctx);
+    }
+
+    fn apply(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let Some(state) = &mut self.state else { return };
+        let seq = event.seq();
+        let entry = match Entry::new(event) {
+            Ok(entry) => Arc::new(entry),
+            Err(cause) => {
+                // Bodies are checked before they are appended; a foreign row is shown as nothing.
+                log::error!("room={} seq={seq} is not readable: {cause}", self.id);
+                return ctx.stop();
+            }
+        };
+        let Applied { removed, joined } = state.apply(entry);
+        let members = state.member_count();
+        if let Some(user) = joined {
+            self.audience.note_read(user, None, Some(seq), members);
+        }
+        if let Some(user) = removed {
+            self.online.remove(&user);
+            let before = state.mark_of(user);
+            self.audience.note_read(user, before, None, members);
+        }
+        self.tell_news_soon(ctx);
+    }
+
+    /// Reads what is missing behind the head.
+    fn refill(&mut self, ctx: &mut Context<Self>) {
+        let Some(after) = self.state.as_ref().map(RoomState::head) else {
+            return;
+        };
+        if std::mem::replace(&mut self.refilling, true) {
+            return;
+        }
+        let (reply_to, answer) = Reply::channel();
+        let read = registry::Read {
+            room: self.id,
+            after,
+            limit: MAX_EVENTS,
+            reply_to,
+        };
+        if self.services.registry.try_send(read).is_err() {
+            log::warn!(
+                "room={} seq={after} the registry is too busy to read on",
+                self.id
+            );
+        }
+        ctx.spawn(answer.into_actor(self).map(|missed, room, ctx| {
+            room.refilling = false;
+            match missed {
+                Ok(events) => room.deliver(events, ctx),
+                // The next ring, or the next comparison of heads, tries again.
+                Err(error) => log::warn!("room={} could not read on: {error}", room.id),
+            }
+            room.append(ctx);
+        }));
+    }
+
+    fn hand_over(&mut self, ctx: &mut Context<Self>) {
+        let Some(state) = &self.state else { return };
+        let (epoch, head) = (&state.record().epoch, state.head());
+        let workers = &self.services.workers;
+        let served = self
+            .audience
+            .deliver(workers, self.id, epoch, state.window(), head);
+        if !served && !std::mem::replace(&mut self.handing, true) {
+            ctx.run_later(HAND_AGAIN, |room, ctx| {
+                room.handing = false;
+                room.hand_over(ctx);
+            });
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a person's actor can be told or asked.
+
+use actix::prelude::*;
+
+use super::Listing;
+use crate::actors::hub::Subscriber;
+use crate::actors::registry::Change;
+use crate::actors::{Refuse, Reply};
+use crate::db::Mark;
+use crate::error::Error;
+use crate::ids::{LoginId, RoomId, SessionId, UserId};
+use crate::protocol::Presence;
+
+/// What a person can be told or asked. Sent through the directory.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum Command {
+    /// A socket has signed in.
+    Attach {
+        /// Where it is.
+        who: Subscriber,
+        /// The sign-in that its token belongs to.
+        login: Option<LoginId>,
+        /// The cursor of an earlier list of rooms.
+        since: Option<i64>,
+        /// Their rooms.
+        reply_to: Reply<Listing>,
+    },
+    /// A socket has gone.
+    Detach {
+        /// Which.
+        session: SessionId,
+    },
+    /// A socket has subscribed to a room, or has stopped.
+    Looking {
+        /// Which socket.
+        session: SessionId,
+        /// Which room.
+        room: RoomId,
+        /// Whether it is subscribed now.
+        subscribed: bool,
+    },
+    /// How they want to be seen.
+    SetStatus {
+        /// How.
+        status: Presence,
+        /// In their own words.
+        text: Option<String>,
+    },
+    /// They have joined or left a room, or were added or removed.
+    MembershipChanged {
+        /// Which room.
+        room: RoomId,
+        /// Who did it.
+        by: UserId,
+    },
+    /// They have read on.
+    Marked {
+        /// Where.
+        room: RoomId,
+        /// How far.
+        mark: Mark,
+    },
+    /// Their sessions end: all, or those of one login.
+    Revoke {
+        /// Only those of this one.
+        login: Option<LoginId>,
+        /// But not those of this one.
+        except: Option<LoginId>,
+    },
+    /// A frame for all of their devices.
+    Notify {
+        /// The frame, as JSON.
+        frame: String,
+    },
+}
+
+/// What the registry tells; not counted by the directory.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum News {
+    /// Something that others may say, too.
+    Command(Command),
+    /// Rooms have changed.
+    Changes {
+        /// Those that want telling.
+        loud: Vec<Change>,
+        /// The others, for the total.
+        quiet: Vec<Change>,
+    },
+}
+
+impl Refuse for Command {
+    fn refuse(self, error: Error) {
+        match self {
+            Command::Attach { reply_to, .. } => reply_to.refuse(error),
+            Command::Detach { .. }
+            | Command::Looking { .. }
+            | Command::SetStatus { .. }
+            | Command::MembershipChanged { .. }
+            | Command::Marked { .. }
+            | Command::Revoke { .. }
+            | Command::Notify { .. } => log::debug!("a user was not told something: {error}"),
+        }
+    }
+}
