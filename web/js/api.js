@@ -53,7 +53,7 @@ export class Api {
     let cursor;
     do {
       const more = cursor ? `&cursor=${id(cursor)}` : "";
-      const page = await this.#ask("GET", `rooms?scope=mine${more}`);
+      const page = await this.#ask("GET", `rooms?scope=mine&limit=200${more}`);
       rooms.push(...page.items);
       cursor = page.cursor;
     } while (cursor);

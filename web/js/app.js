@@ -12,6 +12,8 @@ import { doorView } from "./views/door.js";
 import { toast } from "./views/toast.js";
 import { yardView } from "./views/yard.js";
 
+const SIGNED_OUT = [4401, 4403]; // close codes after which the tokens are worth nothing
+
 const session = new Session();
 const api = new Api(session, thisDevice());
 const store = new Store();
@@ -55,10 +57,10 @@ function openFromAddress() {
   });
 }
 
-/** The node does not want to see us any more: to the door, with the reason. */
+/** Signed out by the node: to the door, with the reason. Other ends the connection line tells. */
 function reactToStop() {
   const { state, code } = store.connection;
-  if (state === "stopped") leaveYard(explain({ name: `stopped.${code}`, message: code }));
+  if (state === "stopped" && SIGNED_OUT.includes(code)) leaveYard(t(`stopped.${code}`));
 }
 
 function leaveYard(reason) {

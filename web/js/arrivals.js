@@ -17,7 +17,10 @@ export function listen(chat, { store, client }) {
     lost: ({ room, reason }) => lost(chat, store, room, reason),
     inbox: (frame) => elsewhere(chat, store, frame),
     account: (frame) => aboutMe(chat, store, frame),
-    receipt: (frame) => inTalk(store, frame, "talk", (talk) => talk.receipt(frame)),
+    receipt: (frame) => inTalk(store, frame, "talk", (talk) => {
+      const fits = talk.receipt(frame); // the form changes when a room grows or shrinks over 100
+      if (!fits && store.open === talk.room) client.subscribe(talk.room);
+    }),
     typing: (frame) => inTalk(store, frame, "typing", (talk) => talk.typing(frame, Date.now())),
     presence: (frame) => inTalk(store, frame, "members", (talk) => talk.presence(frame)),
   };
@@ -52,8 +55,7 @@ function began(chat, store, frame) {
     const { name, ...info } = frame.info; // a direct message has no name of its own
     Object.assign(room, info, name && { name }, { head: frame.head, members: frame.members });
   }
-  chat.meetPeople(talk.events.flatMap(involved));
-  chat.loadMembers(frame.room);
+  chat.loadMembers(frame.room).then(() => chat.meetPeople(talk.events.flatMap(involved)));
   count(store, talk);
   store.touch("talk", "members", "typing");
 }
@@ -105,9 +107,8 @@ function elsewhere(chat, store, { room, head, unread, mentions, last }) {
 function aboutMe(chat, store, { kind, data = {} }) {
   const known = store.rooms.get(data.room);
   if (kind === "read" && known) {
-    store.talks.get(data.room)?.looked(data.seq);
-    if (data.unread !== undefined) known.unread = data.unread;
-    else if (data.seq >= known.head) known.unread = 0;
+    store.talks.get(data.room)?.looked(data.read);
+    Object.assign(known, { unread: data.unread, mentions: data.mentions });
     store.touch("rooms", "talk");
   } else if (kind === "invited" && data.room && !known) {
     chat.loadRoom(data.room).catch(() => {}); // taken back meanwhile

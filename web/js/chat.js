@@ -4,6 +4,7 @@
 import { Talk } from "./talk.js";
 import { uuid7 } from "./protocol.js";
 import { listen } from "./arrivals.js";
+import { People } from "./people.js";
 
 const OLDER = 50; // how much of the log is read at once when scrolling up
 const MEMBER_PAGES = 5; // the panel shows up to this many pages of members
@@ -15,7 +16,7 @@ export class Chat {
   #store;
   #api;
   #client;
-  #asked = new Set(); // people whose names are being asked for
+  #people;
   #ready = () => {};
   #loading = null; // the rooms, while they are being read
   #readTimer = null;
@@ -25,6 +26,7 @@ export class Chat {
     this.#store = store;
     this.#api = api;
     this.#client = client;
+    this.#people = new People(store, api);
     listen(this, { store, client });
   }
 
@@ -42,6 +44,7 @@ export class Chat {
 
   nudge = () => this.#client.nudge();
   now = () => this.#client.now();
+  meetPeople = (users) => this.#people.meet(users);
 
   // ---- rooms --------------------------------------------------------------------------------
 
@@ -249,16 +252,6 @@ export class Chat {
     for (const member of members) this.#store.meet(member);
     talk?.setMembers(members);
     this.#store.touch("members");
-  }
-
-  /** Asks for the names that are not known yet. */
-  meetPeople(users) {
-    for (const user of new Set(users)) {
-      if (!user || this.#store.people.has(user) || this.#asked.has(user)) continue;
-      this.#asked.add(user);
-      const answer = this.#api.user(user).then((person) => this.#store.meet(person));
-      answer.catch(() => {}).then(() => this.#asked.delete(user)); // asked again when next seen
-    }
   }
 
   async addMember(room, user) {

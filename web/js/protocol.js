@@ -120,9 +120,8 @@ export class MadangClient {
     this.#hangUp(this.#socket);
     this.#dialing = null;
     this.#dropped();
-    for (const queue of this.#outbox.values()) {
-      for (const draft of queue.splice(0)) draft.reject(disconnected());
-    }
+    const drafts = [...this.#outbox.values()].flatMap((queue) => queue.splice(0));
+    for (const draft of drafts) draft.reject(disconnected());
   }
 
   /** The network is back, or somebody looks again: find out now instead of later. */
@@ -205,6 +204,7 @@ export class MadangClient {
       this.#heardAt = Date.now();
       if (frame.type === "welcome") this.#welcomed(socket, frame, pass);
       else if (socket === this.#socket) this.#take(frame);
+      else if (frame.code >= 5000) this.#cut(socket); // cannot welcome us now
     };
     socket.onclose = ({ code }) => this.#closed(socket, code);
   }
@@ -236,7 +236,9 @@ export class MadangClient {
     }
     if (this.#focus) this.#send(this.#focus);
     this.#sendMarks();
-    this.#listenForSilence();
+    const look = () => Date.now() - this.#heardAt >= this.#heartbeat && this.#probe();
+    clearInterval(this.#timers.silence);
+    this.#timers.silence = setInterval(look, this.#heartbeat); // pages do not see WebSocket pings
     this.#renewBefore(pass.expiresAt ?? frame.token_expires_at - this.#offset);
     this.#setOnline();
     this.#emit("state", { state: "online" });
@@ -288,13 +290,6 @@ export class MadangClient {
     this.#closed(socket, 1006);
   }
 
-  /** Page scripts cannot see WebSocket pings, so a silent connection is asked with our own. */
-  #listenForSilence() {
-    clearInterval(this.#timers.silence);
-    const look = () => Date.now() - this.#heardAt >= this.#heartbeat && this.#probe();
-    this.#timers.silence = setInterval(look, this.#heartbeat);
-  }
-
   async #probe() {
     const socket = this.#socket;
     await this.#request({ type: "ping" }).catch((error) => {
@@ -333,7 +328,7 @@ export class MadangClient {
       case "live": return this.#inOrder(feed, () => this.#resumed(feed));
       case "gap": return this.#inOrder(feed, () => this.#missed(feed, frame));
       case "error":
-        if (frame.ref === undefined && feed?.phase === "resuming") this.#lose(feed, frame.name);
+        if (frame.ref === undefined && feed?.phase === "resuming") this.#refused(feed, frame);
         return;
       case "move": // the new connection first, then the old one goes
         setTimeout(() => this.#socket && this.#dial(frame.url), frame.after_ms);
@@ -393,15 +388,19 @@ export class MadangClient {
   // ---- rooms: no hole, no repeat, or word of it ------------------------------------------------
 
   #subscribe(feed) {
-    const life = this.#life;
     feed.phase = "subscribing";
-    const after = feed.seq === null ? {} : { after: { epoch: feed.epoch, seq: feed.seq } };
-    this.#request({ type: "subscribe", room: feed.room, ...after }).catch(async (error) => {
-      if (error.name === "disconnected" || life !== this.#life) return;
-      if (!error.retry) return this.#lose(feed, error.name);
-      await sleep(error.retryAfter ?? 2000);
-      if (feed.phase === "subscribing" && life === this.#life) this.#subscribe(feed);
-    });
+    const after = feed.seq === null ? undefined : { epoch: feed.epoch, seq: feed.seq };
+    const answer = this.#request({ type: "subscribe", room: feed.room, after });
+    answer.catch((error) => this.#refused(feed, error));
+  }
+
+  async #refused(feed, { name, retry }) {
+    const life = this.#life;
+    if (name === "disconnected") return; // the next welcome subscribes
+    if (name === "bad_field" && feed.seq !== null) feed.forget(); // beyond the head: another log
+    else if (!retry) return this.#lose(feed, name);
+    else await sleep(2000);
+    if (feed.wanted && life === this.#life) this.#subscribe(feed);
   }
 
   /** Runs a step of a room's stream after the steps before it, unless the connection is gone. */

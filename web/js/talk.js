@@ -129,14 +129,14 @@ export class Talk {
 
   // ---- reading ------------------------------------------------------------------------------
 
+  /** Somebody has read on; false when it is told in another form than what we know. */
   receipt({ user, read, readers }) {
-    if (user !== undefined && this.#reads) {
-      this.#reads.set(user, Math.max(read, this.#reads.get(user) ?? 0));
-    }
+    const marks = readers ? this.#readers : this.#reads;
     if (user === this.me) this.looked(read);
-    for (const [seq, change] of readers ?? []) {
-      this.#readers?.set(seq, (this.#readers.get(seq) ?? 0) + change);
-    }
+    if (!marks) return !this.ready;
+    for (const [seq, change] of readers ?? []) marks.set(seq, (marks.get(seq) ?? 0) + change);
+    if (!readers) marks.set(user, Math.max(read, marks.get(user) ?? 0));
+    return true;
   }
 
   /** I have read up to here. */

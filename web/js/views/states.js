@@ -16,12 +16,14 @@ export function emptyState(title, words, ...actions) {
 /** A line that says how the connection is, when it is not simply there. */
 export function connectionLine({ store, chat, on }) {
   const words = el("span", {});
-  const again = el("button", { type: "button", class: "link", onclick: () => chat.nudge() }, t("connection.again"));
+  const retry = () => (store.connection.state === "stopped" ? location.reload() : chat.nudge());
+  const again = el("button", { type: "button", class: "link", onclick: retry });
   const line = el("div", { class: "connection", role: "status", "aria-live": "polite" }, icon("retry"), words, again);
   const show = () => {
     const { state } = store.connection;
     line.dataset.state = state;
-    again.hidden = state !== "waiting";
+    again.hidden = state === "connecting" || state === "online";
+    again.textContent = t(state === "stopped" ? "connection.reload" : "connection.again");
     words.textContent = state === "online" ? "" : t(`connection.${state}`);
   };
   on("connection", show);

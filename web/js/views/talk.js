@@ -59,6 +59,7 @@ function head(context) {
   const picture = el("span", { class: "head-picture" });
   const title = el("bdi", {});
   const words = el("p", { class: "head-words" });
+  const leave = iconButton("leave", t("leave"), () => askToLeave(context));
   const who = iconButton("people", t("members.show"), () => people.show(!people.shown), { "aria-expanded": "false" });
   const draw = () => {
     const room = store.rooms.get(store.open);
@@ -66,6 +67,7 @@ function head(context) {
     const name = roomTitle(store, room);
     title.textContent = name;
     picture.replaceChildren(roomPicture(room, name));
+    leave.hidden = room.kind === "dm"; // two people stay two people
     words.textContent = headWords(store.talk, room);
     who.setAttribute("aria-expanded", String(people.shown));
   };
@@ -76,7 +78,7 @@ function head(context) {
     picture,
     el("div", { class: "head-title" }, el("h2", {}, title), words),
     who,
-    iconButton("leave", t("leave"), () => askToLeave(context)),
+    leave,
   );
 }
 

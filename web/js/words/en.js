@@ -129,12 +129,13 @@ export const en = {
 
   "connection.connecting": "Connecting…",
   "connection.waiting": "No connection. What you write is sent when it is back.",
-  "connection.stopped": "Signed out",
+  "connection.stopped": "The server has ended the connection.",
   "connection.again": "Try now",
+  "connection.reload": "Reload the page",
   "connection.short.connecting": "connecting",
   "connection.short.online": "connected",
   "connection.short.waiting": "offline",
-  "connection.short.stopped": "signed out",
+  "connection.short.stopped": "offline",
 
   "error.offline": "The server is out of reach. Check your connection and try again.",
   "error.disconnected": "The connection was lost. Try again when it is back.",
@@ -163,7 +164,6 @@ export const en = {
   "error.overloaded": "The server is very busy. Wait {seconds} s and try again.",
   "error.internal": "Something went wrong on the server. Try again.",
   "error.other": "That did not work: {message}",
-  "error.stopped.4401": "Please sign in again.",
-  "error.stopped.4403": "You were signed out. Sign in to go on.",
-  "error.stopped.4410": "You came in from another place. Sign in here to go on.",
+  "stopped.4401": "Please sign in again.",
+  "stopped.4403": "You were signed out. Sign in to go on.",
 };

@@ -129,12 +129,13 @@ export const ko = {
 
   "connection.connecting": "연결하는 중…",
   "connection.waiting": "연결이 끊겼어요. 쓴 글은 다시 이어지면 보내요.",
-  "connection.stopped": "로그아웃됨",
+  "connection.stopped": "서버가 연결을 끝냈어요.",
   "connection.again": "지금 다시 연결",
+  "connection.reload": "새로 고침",
   "connection.short.connecting": "연결 중",
   "connection.short.online": "연결됨",
   "connection.short.waiting": "오프라인",
-  "connection.short.stopped": "로그아웃됨",
+  "connection.short.stopped": "오프라인",
 
   "error.offline": "서버에 닿지 않아요. 연결을 확인하고 다시 해 주세요.",
   "error.disconnected": "연결이 끊겼어요. 다시 이어지면 해 주세요.",
@@ -163,7 +164,6 @@ export const ko = {
   "error.overloaded": "서버가 아주 바빠요. {seconds}초 뒤에 다시 해 주세요.",
   "error.internal": "서버에 문제가 생겼어요. 다시 해 주세요.",
   "error.other": "되지 않았어요: {message}",
-  "error.stopped.4401": "다시 로그인해 주세요.",
-  "error.stopped.4403": "로그아웃됐어요. 계속하려면 로그인해 주세요.",
-  "error.stopped.4410": "다른 곳에서 들어왔어요. 여기서 계속하려면 로그인해 주세요.",
+  "stopped.4401": "다시 로그인해 주세요.",
+  "stopped.4403": "로그아웃됐어요. 계속하려면 로그인해 주세요.",
 };
