@@ -10,7 +10,8 @@ use actix::prelude::*;
 use crate::actors::lane::Lane;
 use crate::actors::session::{Due, Session};
 use crate::actors::socket::Socket;
-use crate::ids::{RoomId, SessionId};
+use crate::actors::{Services, user};
+use crate::ids::{RoomId, SessionId, UserId};
 
 /// The sockets of one worker thread, shared between its hub and its sessions.
 #[derive(Clone, Default)]
@@ -24,6 +25,8 @@ pub(super) struct Connection {
     socket: Socket,
     /// The actor behind it.
     session: Addr<Session>,
+    /// The person behind that, once they have signed in and until they are signed out.
+    user: Option<UserId>,
     /// What it is subscribed to.
     pub(super) rooms: HashSet<RoomId>,
 }
@@ -35,9 +38,28 @@ impl Lanes {
             lane,
             socket,
             session: address,
+            user: None,
             rooms: HashSet::new(),
         };
         self.0.borrow_mut().insert(session, connection);
+    }
+
+    /// Notes who is behind a socket.
+    pub fn sign_in(&self, session: SessionId, user: UserId) {
+        if let Some(connection) = self.change().get_mut(&session) {
+            connection.user = Some(user);
+        }
+    }
+
+    /// Tells the person behind a socket that it is none of theirs any more; once.
+    pub fn sign_out(&self, session: SessionId, services: &Services) {
+        let mut connections = self.change();
+        let user = connections
+            .get_mut(&session)
+            .and_then(|connection| connection.user.take());
+        if let Some(user) = user {
+            services.user(user).tell(user::Command::Detach { session });
+        }
     }
 
     /// The way out to one of them.

@@ -150,6 +150,8 @@ impl Hub {
     }
 
     fn forget(&mut self, session: SessionId) {
+        // A session that failed has not signed out itself.
+        self.lanes.sign_out(session, &self.services);
         let Some(connection) = self.lanes.change().remove(&session) else {
             return;
         };

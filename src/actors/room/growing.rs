@@ -147,7 +147,13 @@ impl Room {
         ctx.spawn(answer.into_actor(self).map(|missed, room, ctx| {
             room.refilling = false;
             match missed {
-                Ok(events) => room.deliver(events, ctx),
+                Ok(events) => {
+                    let more = events.len() == MAX_EVENTS;
+                    room.deliver(events, ctx);
+                    if more {
+                        room.refill(ctx);
+                    }
+                }
                 // The next ring, or the next comparison of heads, tries again.
                 Err(error) => log::warn!("room={} could not read on: {error}", room.id),
             }

@@ -7,6 +7,7 @@
 
 mod inbound;
 mod native;
+mod requests;
 mod signing_in;
 
 use std::rc::Rc;
@@ -20,14 +21,14 @@ use super::hub::{Lanes, Subscriber};
 use super::lane::Lane;
 use super::room::Asker;
 use super::socket::Socket;
-use super::{Services, context, user, wire};
+use super::{Services, context, wire};
 use crate::clock;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::ids::SessionId;
 use crate::limits::{Address, Rate, Slot};
 use crate::protocol::{
-    Account, AccountNotice, CloseCode, Context as FrameContext, ErrorCode, Refusal, ServerFrame,
+    Account, AccountNotice, CloseCode, Context as FrameContext, ErrorCode, ServerFrame,
 };
 
 /// Calls that may wait for one session.
@@ -47,6 +48,8 @@ pub struct Session {
     /// The worker thread it lives on.
     worker: usize,
     services: Arc<Services>,
+    /// The sockets of its thread, itself among them.
+    lanes: Lanes,
     /// Everything that goes out.
     lane: Rc<Lane>,
     phase: Phase,
@@ -56,8 +59,8 @@ pub struct Session {
     ping_at: Instant,
     /// Requests that are not answered yet.
     in_flight: usize,
-    /// Those of them whose answer may be large.
-    large_in_flight: usize,
+    /// Owned once more by each request in flight whose answer may be large.
+    large_answers: Rc<()>,
     /// All frames but messages.
     frames: Rate,
     /// Messages.
@@ -136,6 +139,7 @@ impl Session {
         let session = Self {
             id: SessionId::random(),
             worker,
+            lanes: lanes.clone(),
             lane: lane.clone(),
             phase: Phase::Connecting {
                 until: now + services.config.tuning.hello,
@@ -144,7 +148,7 @@ impl Session {
             heard: now,
             ping_at: now + services.config.tuning.heartbeat,
             in_flight: 0,
-            large_in_flight: 0,
+            large_answers: Rc::new(()),
             frames: Rate::per_second(
                 "frames",
                 limits.frames_per_second,
@@ -191,11 +195,6 @@ impl Session {
         self.lane.reply(wire::text(&frame.to_json()));
     }
 
-    /// Tells the client that a request was refused.
-    fn refuse(&self, context: &FrameContext, error: &Error) {
-        self.send(&ServerFrame::Error(Refusal::new(context, error)));
-    }
-
     /// Counts a frame that was over a limit; too many in a row are an attack.
     fn count_refused(&mut self) {
         let now = Instant::now();
@@ -218,20 +217,11 @@ impl Session {
     /// Waits a moment for the peer's close frame: ending at once could lose ours.
     fn linger(&mut self) {
         if !matches!(self.phase, Phase::Closing { .. }) {
-            self.detach();
+            self.lanes.sign_out(self.id, &self.services);
             self.phase = Phase::Closing {
                 until: Instant::now() + LINGER,
             };
             self.wish_to_be_called();
-        }
-    }
-
-    /// The user behind it no longer has this session.
-    fn detach(&self) {
-        if let Phase::Ready(Ready { identity, .. }) = &self.phase {
-            self.services
-                .user(identity.user)
-                .tell(user::Command::Detach { session: self.id });
         }
     }
 
@@ -370,7 +360,7 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Context<Self>) {
-        self.detach();
+        self.lanes.sign_out(self.id, &self.services);
         self.lane.end();
     }
 }

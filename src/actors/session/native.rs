@@ -3,25 +3,27 @@
 use std::future::Future;
 
 use actix::prelude::*;
-use serde_json::json;
 
 use super::Session;
-use crate::actors::room::{
-    Acked, Asker, Command as RoomCommand, From, Outgoing, Page, Span, Subscribed,
-};
-use crate::actors::user;
-use crate::db::{Range, Select};
+use crate::actors::room::{Asker, Command as RoomCommand};
+use crate::actors::{Handle, user};
 use crate::error::{Error, Result};
-use crate::ids::{RoomId, Seq, UserId};
+use crate::ids::RoomId;
 use crate::protocol::{
-    Ack, Answer, Batch, Command, Context as FrameContext, Durability, ErrorCode, History,
-    MembersPage, Publish, ServerFrame, Subscribe, page_size, parse,
+    Answer, Command, Context as FrameContext, ErrorCode, Refusal, ServerFrame, parse,
 };
 
-/// Most requests in flight whose answers may be large.
-const MAX_LARGE_IN_FLIGHT: usize = 4;
 /// When a client may try again that has too much in flight.
 const RETRY_AFTER_MS: u64 = 100;
+
+/// A request that is being served.
+#[derive(Clone)]
+pub(super) struct Request {
+    /// Who asks.
+    pub(super) asker: Asker,
+    /// What the answer repeats.
+    pub(super) context: FrameContext,
+}
 
 impl Session {
     /// Serves one frame.
@@ -40,12 +42,13 @@ impl Session {
                 }
             };
         };
+        let request = Request { asker, context };
         let served = frame.command.and_then(|command| {
             self.check_rates(asker, &command)?;
-            self.serve(asker, &context, command, ctx)
+            self.serve(request.clone(), command, ctx)
         });
         if let Err(error) = served {
-            self.refuse(&context, &error);
+            self.refuse(&request.context, &error);
         }
     }
 
@@ -75,16 +78,16 @@ impl Session {
 
     fn serve(
         &mut self,
-        asker: Asker,
-        context: &FrameContext,
+        request: Request,
         command: Command,
         ctx: &mut actix::Context<Self>,
     ) -> Result<()> {
+        let asker = request.asker;
         match command {
-            Command::Hello(hello) => self.hello(context.clone(), hello, ctx),
-            Command::Auth(auth) => self.auth(context.clone(), auth, ctx),
+            Command::Hello(hello) => self.hello(request.context, hello, ctx),
+            Command::Auth(auth) => self.auth(request.context, auth, ctx),
             Command::Ping => {
-                let reference = context.reference.as_ref();
+                let reference = request.context.reference.as_ref();
                 self.send(&ServerFrame::Pong(Answer {
                     reference,
                     result: None,
@@ -92,300 +95,116 @@ impl Session {
                 }));
             }
             // Nothing here depends on focus yet; push notifications will.
-            Command::Focus(_) => self.answer_ok(context, None, None),
+            Command::Focus(_) => self.answer_ok(&request.context, None, None),
             Command::Status(status) => {
-                let command = user::Command::SetStatus {
-                    status: status.status,
-                    text: status.text,
-                };
-                self.services.user(asker.user).tell(command);
-                self.answer_ok(context, None, None);
+                let (status, text) = (status.status, status.text);
+                self.services
+                    .user(asker.user)
+                    .tell(user::Command::SetStatus { status, text });
+                self.answer_ok(&request.context, None, None);
             }
-            Command::Subscribe(subscribe) => self.subscribe(asker, context, subscribe, ctx)?,
+            Command::Subscribe(subscribe) => self.subscribe(request, subscribe, ctx)?,
             Command::Unsubscribe(it) => {
                 let who = self.subscriber(asker);
-                self.done(context, ctx, it.room, |reply_to| RoomCommand::Unsubscribe {
-                    who,
-                    reply_to,
-                })?;
+                let room = self.room(it.room)?;
+                let done = room.ask(|reply_to| RoomCommand::Unsubscribe { who, reply_to });
+                self.answer_done(request, done, ctx);
             }
-            Command::Join(join) => self.join(asker, context, join.room, ctx)?,
+            Command::Join(join) => self.join(request, &join, ctx)?,
             Command::Leave(it) => {
-                let room = self.services.room(it.room);
-                let leaving = room.ask(|reply_to| RoomCommand::Leave { asker, reply_to });
-                self.answer(context, ctx, leaving, |session, context, _| {
-                    session.answer_ok(context, None, None);
-                })?;
+                let room = self.room(it.room)?;
+                let left = room.ask(|reply_to| RoomCommand::Leave { asker, reply_to });
+                self.answer_done(request, left, ctx);
             }
-            Command::Publish(publish) => self.publish(asker, context, *publish, ctx)?,
+            Command::Publish(publish) => self.publish(request, *publish, ctx)?,
             Command::Read(read) => {
-                let room = self.services.room(read.room);
-                let seq = read.seq;
-                let marking = room.ask(|reply_to| RoomCommand::Read {
+                let (room, seq) = (self.room(read.room)?, read.seq);
+                let marked = room.ask(|reply_to| RoomCommand::Read {
                     asker,
                     seq,
                     reply_to,
                 });
-                self.answer(context, ctx, marking, |session, context, _| {
-                    session.answer_ok(context, None, None);
-                })?;
+                self.answer_done(request, marked, ctx);
             }
             Command::Typing(typing) => {
-                let active = typing.active;
-                self.done(context, ctx, typing.room, |reply_to| RoomCommand::Typing {
+                let (room, active) = (self.room(typing.room)?, typing.active);
+                let told = room.ask(|reply_to| RoomCommand::Typing {
                     asker,
                     active,
                     reply_to,
-                })?;
+                });
+                self.answer_done(request, told, ctx);
             }
-            Command::History(history) => self.history(asker, context, &history, ctx)?,
-            Command::Members(members) => {
-                let after = members.cursor.as_deref().map(parse_cursor).transpose()?;
-                let limit = page_size(members.limit)?;
-                self.members(asker, context, members.room, after, limit, ctx)?;
-            }
+            Command::History(history) => self.history(request, &history, ctx)?,
+            Command::Members(members) => self.members(request, &members, ctx)?,
         }
         Ok(())
     }
 
     /// Waits for an answer and hands it on; counts what is in flight meanwhile.
-    fn answer<T: 'static>(
+    pub(super) fn answer<T: 'static>(
         &mut self,
-        context: &FrameContext,
-        ctx: &mut actix::Context<Self>,
+        request: Request,
         answer: impl Future<Output = Result<T>> + 'static,
-        then: impl FnOnce(&mut Self, &FrameContext, T) + 'static,
-    ) -> Result<()> {
-        let limit = self.services.config.limits.in_flight as usize;
-        if limit > 0 && self.in_flight >= limit {
-            return Err(too_many());
-        }
+        then: impl FnOnce(&mut Self, &Request, T) + 'static,
+        ctx: &mut actix::Context<Self>,
+    ) {
         self.in_flight += 1;
-        let context = context.clone();
         ctx.spawn(answer.into_actor(self).map(move |answer, session, _| {
             session.in_flight -= 1;
             match answer {
-                Ok(answer) => then(session, &context, answer),
-                Err(error) => session.refuse(&context, &error),
+                Ok(answer) => then(session, &request, answer),
+                Err(error) => session.refuse(&request.context, &error),
             }
         }));
-        Ok(())
     }
 
-    /// Asks a room for something that is answered with a bare `ok`.
-    fn done(
+    /// Waits for something that is answered with a bare `ok`.
+    fn answer_done<T: 'static>(
         &mut self,
-        context: &FrameContext,
+        request: Request,
+        answer: impl Future<Output = Result<T>> + 'static,
         ctx: &mut actix::Context<Self>,
-        room: RoomId,
-        command: impl FnOnce(crate::actors::Reply<()>) -> RoomCommand,
-    ) -> Result<()> {
-        self.require_place()?;
-        let asking = self.services.room(room).ask(command);
-        self.answer(context, ctx, asking, |session, context, ()| {
-            session.answer_ok(context, None, None);
-        })
+    ) {
+        let ok = |session: &mut Self, request: &Request, _: T| {
+            session.answer_ok(&request.context, None, None);
+        };
+        self.answer(request, answer, ok, ctx);
     }
 
-    /// Is there room for one more request? Asked before it is sent on its way.
-    fn require_place(&self) -> Result<()> {
+    /// Answers `ok`, if the request had a number.
+    pub(super) fn answer_ok(
+        &self,
+        context: &FrameContext,
+        result: Option<&str>,
+        data: Option<serde_json::Value>,
+    ) {
+        if let Some(reference) = &context.reference {
+            self.send(&ServerFrame::Ok(Answer {
+                reference: Some(reference),
+                result,
+                data,
+            }));
+        }
+    }
+
+    /// Tells the client that a request was refused.
+    pub(super) fn refuse(&self, context: &FrameContext, error: &Error) {
+        self.send(&ServerFrame::Error(Refusal::new(context, error)));
+    }
+
+    /// The way to a room, if there is a place for one more request in flight.
+    pub(super) fn room(&self, room: RoomId) -> Result<Handle<RoomId>> {
         let limit = self.services.config.limits.in_flight as usize;
         if limit > 0 && self.in_flight >= limit {
-            Err(too_many())
-        } else {
-            Ok(())
+            return Err(too_many_in_flight());
         }
-    }
-
-    fn subscribe(
-        &mut self,
-        asker: Asker,
-        context: &FrameContext,
-        subscribe: Subscribe,
-        ctx: &mut actix::Context<Self>,
-    ) -> Result<()> {
-        self.require_place()?;
-        let who = self.subscriber(asker);
-        let from = match subscribe.after {
-            Some(position) => From::After(position),
-            None => From::Last(subscribe.last.unwrap_or(Subscribe::DEFAULT_LAST)),
-        };
-        let reference = context.reference.clone();
-        let asking = self
-            .services
-            .room(subscribe.room)
-            .ask(|reply_to| RoomCommand::Subscribe {
-                asker,
-                who,
-                from,
-                reference,
-                reply_to,
-            });
-        // The snapshot is the answer, and is in the lane already.
-        self.answer(context, ctx, asking, |_, _, _: Subscribed| {})
-    }
-
-    fn join(
-        &mut self,
-        asker: Asker,
-        context: &FrameContext,
-        room: RoomId,
-        ctx: &mut actix::Context<Self>,
-    ) -> Result<()> {
-        self.require_place()?;
-        let asking = self
-            .services
-            .room(room)
-            .ask(|reply_to| RoomCommand::Join { asker, reply_to });
-        self.answer(context, ctx, asking, |session, context, joined| {
-            let result = if joined.already { "already" } else { "joined" };
-            let data = json!({ "seq": joined.seq, "epoch": joined.epoch });
-            session.answer_ok(context, Some(result), Some(data));
-        })
-    }
-
-    fn publish(
-        &mut self,
-        asker: Asker,
-        context: &FrameContext,
-        publish: Publish,
-        ctx: &mut actix::Context<Self>,
-    ) -> Result<()> {
-        self.require_place()?;
-        let body = serde_json::to_string(&publish.body).map_err(|_| Error::internal())?;
-        let message = Outgoing {
-            client_id: publish.client_id,
-            body: body.into(),
-            reply_to: publish.reply_to,
-            thread: publish.thread,
-            mentions: publish.mentions,
-        };
-        let room = publish.room;
-        let asking = self
-            .services
-            .room(room)
-            .ask(|reply_to| RoomCommand::Publish {
-                asker,
-                message,
-                reply_to,
-            });
-        self.answer(context, ctx, asking, move |session, context, acked| {
-            session.acknowledge(context, room, &acked);
-        })
-    }
-
-    fn acknowledge(&self, context: &FrameContext, room: RoomId, acked: &Acked) {
-        self.send(&ServerFrame::Ack(Ack {
-            reference: context.reference.as_ref(),
-            room,
-            client_id: acked.client_id.as_str(),
-            seq: acked.place.seq,
-            epoch: &acked.epoch,
-            at: acked.place.at,
-            // The log of a node that is alone is the database.
-            durability: Durability::Db,
-            duplicate: acked.duplicate,
-        }));
-    }
-
-    fn history(
-        &mut self,
-        asker: Asker,
-        context: &FrameContext,
-        history: &History,
-        ctx: &mut actix::Context<Self>,
-    ) -> Result<()> {
-        self.require_place()?;
-        if self.large_in_flight >= MAX_LARGE_IN_FLIGHT {
-            return Err(too_many());
-        }
-        let limit = page_size(history.limit)?;
-        let span = match (history.before, history.after, history.around) {
-            (Some(before), ..) => Span::Range(Range::Before(before)),
-            (_, Some(after), _) => Span::Range(Range::After(after)),
-            (.., Some(around)) => Span::Around(around),
-            (None, None, None) => Span::Newest,
-        };
-        let room = history.room;
-        let asking = self
-            .services
-            .room(room)
-            .ask(|reply_to| RoomCommand::GetHistory {
-                asker,
-                span,
-                select: Select::All,
-                limit,
-                reply_to,
-            });
-        self.large_in_flight += 1;
-        let counted = asking.into_actor(self).map(|page, session: &mut Self, _| {
-            session.large_in_flight -= 1;
-            page
-        });
-        self.in_flight += 1;
-        let context = context.clone();
-        ctx.spawn(counted.map(move |page, session, _| {
-            session.in_flight -= 1;
-            match page {
-                Ok(page) => session.send_batch(&context, asker, room, &page),
-                Err(error) => session.refuse(&context, &error),
-            }
-        }));
-        Ok(())
-    }
-
-    fn send_batch(&self, context: &FrameContext, asker: Asker, room: RoomId, page: &Page) {
-        let seq = |entry: Option<&std::sync::Arc<crate::protocol::Entry>>| {
-            entry.map_or(Seq::ZERO, |entry| entry.seq())
-        };
-        self.send(&ServerFrame::Batch(Batch {
-            reference: context.reference.as_ref(),
-            room,
-            epoch: &page.epoch,
-            from: seq(page.entries.first()),
-            to: seq(page.entries.last()),
-            events: page
-                .entries
-                .iter()
-                .map(|entry| entry.json_for(asker.user))
-                .collect(),
-            more: page.more,
-        }));
-    }
-
-    fn members(
-        &mut self,
-        asker: Asker,
-        context: &FrameContext,
-        room: RoomId,
-        after: Option<UserId>,
-        limit: usize,
-        ctx: &mut actix::Context<Self>,
-    ) -> Result<()> {
-        self.require_place()?;
-        let listing = self.services.list_members(asker, room, after, limit);
-        self.answer(context, ctx, listing, move |session, context, page| {
-            let cursor = page.next.map(|user| user.to_string());
-            session.send(&ServerFrame::Members(MembersPage {
-                reference: context.reference.as_ref(),
-                room,
-                members: &page.members,
-                cursor: cursor.as_deref(),
-            }));
-        })
+        Ok(self.services.room(room))
     }
 }
 
-fn parse_cursor(cursor: &str) -> Result<UserId> {
-    cursor
-        .parse()
-        .map_err(|_| Error::bad_field("cursor is one that an earlier page gave"))
-}
-
-fn too_many() -> Error {
-    Error::new(
-        ErrorCode::TooManyInFlight,
-        "too many requests wait for their answer; send the next when one has come",
-    )
-    .retry_after(RETRY_AFTER_MS)
+/// The client has to wait for an answer before it asks for more.
+pub(super) fn too_many_in_flight() -> Error {
+    let message = "too many requests wait for their answer; send the next when one has come";
+    Error::new(ErrorCode::TooManyInFlight, message).retry_after(RETRY_AFTER_MS)
 }

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::ids::RoomId;
 use crate::protocol::{
-    Answer, Auth, Batch, CloseCode, Context as FrameContext, ErrorCode, Hello, Limits, Live,
-    MAX_EVENTS, MAX_FRAME_BYTES, Position, ServerFrame, Welcome,
+    Auth, Batch, CloseCode, Context as FrameContext, ErrorCode, Hello, Limits, Live, MAX_EVENTS,
+    MAX_FRAME_BYTES, Position, ServerFrame, Welcome,
 };
 
 /// The version of the protocol that this node speaks.
@@ -81,6 +81,8 @@ impl Session {
                 role: identity.role,
             };
             let who = self.subscriber(asker);
+            // From now on whoever ends the session also signs it out.
+            self.lanes.sign_in(self.id, identity.user);
             let user = self.services.user(identity.user);
             let login = identity.login;
             let listing = user.ask(move |reply_to| user::Command::Attach {
@@ -170,22 +172,6 @@ impl Session {
                 Err(error) => session.refuse(&context, &error),
             }
         }));
-    }
-
-    /// Answers `ok`, if the request had a number.
-    pub(super) fn answer_ok(
-        &self,
-        context: &FrameContext,
-        result: Option<&str>,
-        data: Option<serde_json::Value>,
-    ) {
-        if let Some(reference) = &context.reference {
-            self.send(&ServerFrame::Ok(Answer {
-                reference: Some(reference),
-                result,
-                data,
-            }));
-        }
     }
 
     /// Resumes every room of a `hello`, one after the other; `live` ends it.
