@@ -13,14 +13,18 @@ use madang::config::{self, Config, ConfigError, Sources};
 use madang::db;
 use madang::identity::{Claims, Tokens};
 use madang::node::{Node, StartError};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
 
+/// Open files that a node needs beside its connections.
+const SPARE_FILES: u64 = 100;
+
 /// A chat cluster that does not lose messages. Without a command it serves.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     settings: SettingArgs,
     #[command(subcommand)]
@@ -87,7 +91,7 @@ enum TokenRole {
 
 /// Why a command could not be done, in one line.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -101,7 +105,7 @@ pub enum Failure {
 
 impl Failure {
     /// The program's exit code, as the head of this file lists them.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Config(_) | Failure::Start(StartError::Config(_)) => 2,
             Failure::Start(StartError::Database(_)) => 3,
@@ -112,14 +116,14 @@ impl Failure {
 }
 
 /// Log lines go to stderr, from `info` up unless `RUST_LOG` says otherwise.
-pub fn start_logging() {
+pub(crate) fn start_logging() {
     let filter = env_logger::Env::default().default_filter_or("info,actix_server=warn");
     env_logger::Builder::from_env(filter).init();
 }
 
 impl Cli {
     /// Does what was asked.
-    pub fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self) -> Result<(), Failure> {
         if let Some(Command::Config { example: true }) = self.command {
             print!("{}", config::example());
             return Ok(());
@@ -157,6 +161,7 @@ impl SettingArgs {
 }
 
 async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
+    allow_connections(config.limits.connections);
     let node = Node::start(config).await?;
     if demo && let Err(cause) = demo::fill(node.services()).await {
         log::warn!("the demo could not be filled in: {cause}");
@@ -165,6 +170,22 @@ async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     asked_to_stop().await?;
     node.stop().await;
     Ok(())
+}
+
+/// Every connection is an open file, and most systems allow a process few at first.
+fn allow_connections(wanted: u32) {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    let raised = setrlimit(Resource::Nofile, files);
+    let enough = files
+        .maximum
+        .is_none_or(|most| most > u64::from(wanted) + SPARE_FILES);
+    if raised.is_err() || !enough {
+        log::warn!(
+            "the system allows fewer open files than MADANG_LIMIT_CONNECTIONS = {wanted} needs: \
+             raise it with ulimit -n"
+        );
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

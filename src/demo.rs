@@ -89,7 +89,7 @@ const SCENES: [Scene; 4] = [
 ];
 
 /// Fills an empty database; one that has rooms already is left alone.
-pub async fn fill(services: &Services) -> Result<()> {
+pub(crate) async fn fill(services: &Services) -> Result<()> {
     let rooms = services
         .db
         .run(|store| store.open_rooms("", None, 1))

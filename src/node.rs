@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::rt::task::JoinHandle;
 use actix_web::web;
 
 use crate::actors::persistence::{self, Flush, Persistence};
 use crate::actors::registry::{LocalBroker, Registry};
 use crate::actors::{Reply, Services, Workers, hub};
+use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::db::{Db, OpenError, OpenOptions};
 use crate::http;
@@ -28,11 +30,16 @@ const FAREWELL_DEADLINE: Duration = Duration::from_secs(4);
 /// How often it looks whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often logins that have run out are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// A running node. Lives on the thread that started it, which runs an actix system.
 pub struct Node {
     services: web::Data<Services>,
     server: ServerHandle,
     address: SocketAddr,
+    /// Forgets logins that have run out.
+    sweeper: JoinHandle<()>,
 }
 
 /// Why a node did not start.
@@ -76,10 +83,12 @@ impl Node {
         let server = http::serve(services.clone(), listener).map_err(listen)?;
         let handle = server.handle();
         actix::spawn(server);
+        let sweeper = actix::spawn(sweep_logins(services.db.clone()));
         Ok(Self {
             services,
             server: handle,
             address,
+            sweeper,
         })
     }
 
@@ -97,6 +106,7 @@ impl Node {
     /// is not written yet is written.
     pub async fn stop(self) {
         self.services.draining.store(true, Ordering::Relaxed);
+        self.sweeper.abort();
         self.server.pause().await;
         for worker in self.services.workers.all() {
             // A hub that is gone has no sessions to tell.
@@ -158,6 +168,20 @@ fn services(config: &Arc<Config>, db: Db, tokens: Tokens) -> Services {
         registry,
         persistence,
         draining: AtomicBool::new(false),
+    }
+}
+
+/// Forgets logins that have run out, now and then.
+async fn sweep_logins(db: Db) {
+    let mut turns = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        turns.tick().await;
+        let swept = db.run(|store| store.sweep_logins(now_ms())).await;
+        match swept {
+            Ok(0) => {}
+            Ok(count) => log::info!("{count} logins and refresh tokens had run out"),
+            Err(error) => log::warn!("logins that have run out stay for now: {error}"),
+        }
     }
 }
 

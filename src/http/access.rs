@@ -120,7 +120,7 @@ pub(super) fn unauthenticated() -> Error {
     )
 }
 
-/// Whoever [`check`] let through. A route without a policy has nobody.
+/// Whoever was let through. A route without a policy has nobody.
 impl FromRequest for Identity {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;

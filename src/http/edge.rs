@@ -1,6 +1,8 @@
 //! What happens to every request before and after its handler: whose page it comes from,
 //! and the headers that keep browsers careful.
 
+use std::time::Duration;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
@@ -15,6 +17,10 @@ use super::origin::Origin;
 use crate::actors::Services;
 use crate::error::Error;
 use crate::protocol::ErrorCode;
+
+/// How long a request may take, its body included; everything inside gives up earlier. Who
+/// sends a body drop by drop holds a connection no longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Scripts, styles and connections of this node only; nothing inline, no frames.
 /// Pictures may be written into the page: styles do so with small ones.
@@ -44,7 +50,10 @@ pub(super) async fn guard(
     let mut response = match origin.preflight(&request) {
         Some(answer) => request.into_response(answer),
         None if origin == Origin::Foreign => request.into_response(foreign().error_response()),
-        None => next.call(request).await?.map_into_boxed_body(),
+        None => tokio::time::timeout(PATIENCE, next.call(request))
+            .await
+            .map_err(|_| Problem::TooSlow)??
+            .map_into_boxed_body(),
     };
     origin.add_headers(response.headers_mut());
     add_careful(response.headers_mut());

@@ -22,6 +22,8 @@ pub enum Problem {
     Refused(Error),
     /// Nothing is kept under this address. Status 404.
     NotFound,
+    /// The request did not come to an end in time. Status 408.
+    TooSlow,
     /// This address does not take this method. Status 405.
     MethodNotAllowed {
         /// What it takes.
@@ -91,6 +93,7 @@ impl Problem {
         match self {
             Problem::Refused(error) => error.code.name(),
             Problem::NotFound => "not_found",
+            Problem::TooSlow => "request_timeout",
             Problem::MethodNotAllowed { .. } => "method_not_allowed",
         }
     }
@@ -99,6 +102,9 @@ impl Problem {
         match self {
             Problem::Refused(error) => error.message.clone(),
             Problem::NotFound => "there is nothing at this address".to_owned(),
+            Problem::TooSlow => {
+                "the request took too long; whether it was done is unknown".to_owned()
+            }
             Problem::MethodNotAllowed { allowed } => format!("this address takes {allowed}"),
         }
     }
@@ -106,7 +112,7 @@ impl Problem {
     fn document(&self) -> Document {
         let error = match self {
             Problem::Refused(error) => Some(error),
-            Problem::NotFound | Problem::MethodNotAllowed { .. } => None,
+            Problem::NotFound | Problem::TooSlow | Problem::MethodNotAllowed { .. } => None,
         };
         let status = self.status_code().as_u16();
         let facts = error.and_then(|error| error.detail.as_deref()?.as_object().cloned());
@@ -135,7 +141,7 @@ impl Problem {
             Problem::MethodNotAllowed { allowed } => {
                 response.insert_header((ALLOW, *allowed));
             }
-            Problem::NotFound => {}
+            Problem::NotFound | Problem::TooSlow => {}
         }
     }
 }
@@ -177,6 +183,7 @@ impl ResponseError for Problem {
         match self {
             Problem::Refused(error) => status(error.code),
             Problem::NotFound => StatusCode::NOT_FOUND,
+            Problem::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Problem::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         }
     }

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod access;
 mod broker_contract;
 mod migrations;
 mod store_contract;
