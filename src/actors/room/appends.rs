@@ -169,11 +169,8 @@ fn decide(
         Command::Add { asker, user, .. } => {
             Ok(state.add(*asker, *user, joining)?.into_iter().collect())
         }
-        Command::Leave { asker, .. } => Ok(vec![state.leave(*asker)?]),
-        Command::Resign { user, .. } => match state.member(*user) {
-            Some(_) => Ok(vec![state.leave_draft(*user)?]),
-            None => Ok(Vec::new()),
-        },
+        Command::Leave { asker, .. } => state.leave(*asker),
+        Command::Resign { user, .. } => state.departure(*user),
         Command::Kick { asker, user, .. } => Ok(vec![state.kick(*asker, *user)?]),
         Command::SetRole {
             asker, user, role, ..

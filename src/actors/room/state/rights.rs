@@ -1,5 +1,6 @@
 //! Who may do what: each question answers with the draft to append, or with the refusal.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use serde_json::json;
@@ -134,18 +135,35 @@ impl RoomState {
         draft(EventKind::Join, by, &body)
     }
 
-    /// The event by which the asker leaves.
-    pub fn leave(&self, asker: Asker) -> Result<Draft> {
+    /// The events by which the asker leaves.
+    pub fn leave(&self, asker: Asker) -> Result<Vec<Draft>> {
         self.require_member(asker)?;
         if self.record.kind == RoomKind::Dm {
             return Err(Error::new(ErrorCode::Forbidden, "a dm cannot be left"));
         }
-        self.leave_draft(asker.user)
+        self.departure(asker.user)
     }
 
-    /// The event by which somebody is gone, whatever the room is: their account is.
-    pub fn leave_draft(&self, user: UserId) -> Result<Draft> {
-        draft(
+    /// The events by which somebody is gone, whatever the room is: their account is. An
+    /// owner hands the room on first, so that somebody can still look after it.
+    pub fn departure(&self, user: UserId) -> Result<Vec<Draft>> {
+        let mut drafts = Vec::new();
+        let Some((_, role)) = self.member(user) else {
+            return Ok(drafts);
+        };
+        if let Some(heir) = self.heir_of(user).filter(|_| role == Role::Owner) {
+            let role = Some(Role::Owner.as_str().to_owned());
+            drafts.push(draft(
+                EventKind::Role,
+                user,
+                &MemberChange {
+                    user: heir,
+                    role,
+                    until: None,
+                },
+            )?);
+        }
+        drafts.push(draft(
             EventKind::Leave,
             user,
             &MemberChange {
@@ -153,7 +171,15 @@ impl RoomState {
                 role: None,
                 until: None,
             },
-        )
+        )?);
+        Ok(drafts)
+    }
+
+    /// The most powerful of the others; among equals who has been here longest.
+    fn heir_of(&self, owner: UserId) -> Option<UserId> {
+        let others = self.members().filter(|(member, _)| member.user != owner);
+        let heir = others.max_by_key(|(member, role)| (*role, Reverse(member.joined)));
+        heir.map(|(member, _)| member.user)
     }
 
     /// The event by which the asker removes somebody.

@@ -187,8 +187,9 @@ fn who_joins_a_group_again_reads_from_there() {
     let add = room.add(asker(ANN), BOB, &HashSet::new()).unwrap().unwrap();
     append(&mut room, add);
     assert_eq!(room.floor(asker(BOB)).unwrap(), Seq(2));
-    let leave = room.leave(asker(BOB)).unwrap();
-    append(&mut room, leave);
+    for leave in room.leave(asker(BOB)).unwrap() {
+        append(&mut room, leave);
+    }
     say(&mut room, ANN);
     let add = room.add(asker(ANN), BOB, &HashSet::new()).unwrap().unwrap();
     append(&mut room, add);
@@ -233,5 +234,35 @@ fn a_closed_room_takes_nothing() {
     assert_eq!(
         code(room.join(asker(BOB), &HashSet::new())),
         ErrorCode::RoomClosed
+    );
+}
+
+#[test]
+fn an_owner_who_leaves_hands_the_room_on() {
+    let mut room = room(RoomKind::Open);
+    join(&mut room, EVE);
+    join(&mut room, BOB);
+    let promote = room
+        .set_role(asker(ANN), BOB, Role::Moderator)
+        .unwrap()
+        .unwrap();
+    append(&mut room, promote);
+    for event in room.leave(asker(ANN)).unwrap() {
+        append(&mut room, event);
+    }
+    assert_eq!(
+        room.member(BOB).unwrap().1,
+        Role::Owner,
+        "a moderator before older members"
+    );
+    assert_eq!(room.member_count(), 2);
+    for event in room.departure(BOB).unwrap() {
+        append(&mut room, event);
+    }
+    assert_eq!(room.member(EVE).unwrap().1, Role::Owner);
+    assert_eq!(
+        room.departure(EVE).unwrap().len(),
+        1,
+        "the last one just leaves"
     );
 }
