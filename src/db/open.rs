@@ -32,8 +32,12 @@ const POSTGRES_SETUP: &str = "SET statement_timeout = '30s'; \
     WHERE current_setting('synchronous_commit') = 'off'";
 /// For every connection to SQLite; `FULL` syncs the log at every commit.
 const SQLITE_SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-    PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768; \
+    PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
     PRAGMA journal_size_limit = 67108864";
+
+/// For the connection that writes: a batch for hundreds of rooms touches as many pages, and
+/// should not write any of them twice. (KiB; readers have the 2 MiB that is usual.)
+const SQLITE_WRITER: &str = "PRAGMA cache_size = -16384";
 
 /// Why a database cannot be used. The words are for the person who starts the node.
 #[derive(Debug, thiserror::Error)]
@@ -196,8 +200,8 @@ fn open_sqlite(path: &Path) -> Result<Arc<dyn Store>, OpenError> {
     migrations::run(&mut connect_sqlite(path)?, migrations::SQLITE)?;
     let url = path.display().to_string();
     Ok(Arc::new(sqlite::backend::Backend {
-        readers: pool(&url, SQLITE_READERS, SQLITE_SETUP)?,
-        writers: pool(&url, 1, SQLITE_SETUP)?,
+        readers: pool(&url, SQLITE_READERS, &[SQLITE_SETUP])?,
+        writers: pool(&url, 1, &[SQLITE_SETUP, SQLITE_WRITER])?,
         holder,
     }))
 }
@@ -229,7 +233,7 @@ fn open_postgres(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>, Ope
         Holder::of_session(url, connect_postgres(url)?)
     })?;
     migrate_postgres(&mut conn)?;
-    let pool = pool(url, POSTGRES_CONNECTIONS, POSTGRES_SETUP)?;
+    let pool = pool(url, POSTGRES_CONNECTIONS, &[POSTGRES_SETUP])?;
     Ok(Arc::new(postgres::backend::Backend {
         readers: pool.clone(),
         writers: pool,
@@ -302,11 +306,13 @@ fn pause() {
 
 /// Statements that every new connection of a pool begins with.
 #[derive(Debug)]
-struct Setup(&'static str);
+struct Setup(&'static [&'static str]);
 
 impl<C: SimpleConnection> CustomizeConnection<C, diesel::r2d2::Error> for Setup {
     fn on_acquire(&self, conn: &mut C) -> Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(self.0)
+        let mut statements = self.0.iter();
+        statements
+            .try_for_each(|some| conn.batch_execute(some))
             .map_err(diesel::r2d2::Error::QueryError)
     }
 }
@@ -315,7 +321,7 @@ impl<C: SimpleConnection> CustomizeConnection<C, diesel::r2d2::Error> for Setup 
 fn pool<C>(
     url: &str,
     size: u32,
-    setup: &'static str,
+    setup: &'static [&'static str],
 ) -> Result<diesel::r2d2::Pool<ConnectionManager<C>>, OpenError>
 where
     C: R2D2Connection + 'static,

@@ -17,7 +17,7 @@ const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
 /// The numbers of a room's row: what the fold of its log has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RoomFold {
+pub(super) struct RoomFold {
     /// The newest event.
     pub head: Seq,
     /// How many messages there are.
@@ -38,7 +38,7 @@ pub struct RoomFold {
 
 impl RoomFold {
     /// The room and its numbers, in the order in which both databases write them.
-    pub fn numbers(&self, room: RoomId) -> [i64; 9] {
+    pub(super) fn numbers(&self, room: RoomId) -> [i64; 9] {
         [
             room.raw(),
             self.head.0,
@@ -86,7 +86,7 @@ impl RoomFold {
 
 /// A draft, read once: what tells a repeat, and what it does beside standing in the log.
 #[derive(Debug)]
-pub struct Checked<'a> {
+pub(super) struct Checked<'a> {
     /// As it came.
     pub draft: &'a Draft,
     /// See [`Draft::digest`].
@@ -97,7 +97,7 @@ pub struct Checked<'a> {
 
 /// What an event does to members or to the room itself.
 #[derive(Debug)]
-pub enum Effect {
+pub(super) enum Effect {
     /// Nothing, or no more than every event does.
     None,
     /// A member's standing changes; the role in the body, read.
@@ -110,7 +110,7 @@ pub enum Effect {
 
 /// The body of `room`: the fields that changed. `null` takes a topic or a limit away.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct RoomChange {
+pub(super) struct RoomChange {
     /// A new title.
     pub name: Option<String>,
     /// A new topic.
@@ -134,7 +134,7 @@ where
 
 impl<'a> Checked<'a> {
     /// Reads a draft.
-    pub fn new(draft: &'a Draft) -> Self {
+    pub(super) fn new(draft: &'a Draft) -> Self {
         Self {
             draft,
             digest: draft.digest(),
@@ -184,7 +184,7 @@ pub(super) struct Known<'a> {
 
 /// An event to be written.
 #[derive(Debug, Clone, Copy)]
-pub struct NewEvent<'a> {
+pub(super) struct NewEvent<'a> {
     /// Which draft of the batch it is.
     pub index: Index,
     /// Whose log.
@@ -197,13 +197,13 @@ pub struct NewEvent<'a> {
 
 impl<'a> NewEvent<'a> {
     /// What makes it this one.
-    pub fn key(&self) -> Key<'a> {
+    pub(super) fn key(&self) -> Key<'a> {
         let draft = self.checked.draft;
         (self.room, draft.from, &draft.client_id)
     }
 
     /// The same, as the database has it.
-    pub fn raw_key(&self) -> (i64, i64, &'a str) {
+    pub(super) fn raw_key(&self) -> (i64, i64, &'a str) {
         let (room, sender, client_id) = self.key();
         (room.raw(), sender.raw(), client_id.as_str())
     }

@@ -106,7 +106,7 @@ pub(super) fn insert_events(conn: &mut Conn, new: &[NewEvent<'_>]) -> QueryResul
 ///
 /// Diesel does not pass the code on. So the event is tried once more, in words that turn
 /// both classes into an error that diesel knows.
-pub(crate) fn refuses(conn: &mut Conn, event: &NewEvent<'_>, error: &Error) -> QueryResult<bool> {
+pub(super) fn refuses(conn: &mut Conn, event: &NewEvent<'_>, error: &Error) -> QueryResult<bool> {
     if is_refusal(error) {
         return Ok(true);
     }

@@ -86,7 +86,7 @@ pub(super) fn insert_events(conn: &mut Conn, new: &[NewEvent<'_>]) -> QueryResul
 }
 
 /// Is it the event's content that is refused?
-pub(crate) fn refuses(_conn: &mut Conn, _event: &NewEvent<'_>, error: &Error) -> QueryResult<bool> {
+pub(super) fn refuses(_conn: &mut Conn, _event: &NewEvent<'_>, error: &Error) -> QueryResult<bool> {
     Ok(is_refusal(error))
 }
 

@@ -193,7 +193,7 @@ async fn a_refresh_token_works_once_and_its_second_use_ends_the_login() {
         };
         let rotation = store.rotate_login("one", "two", 20, 2_000).unwrap();
         assert_eq!(rotation, Rotation::Renewed(renewed.clone()));
-        assert_eq!(store.logins(ann.id).unwrap(), [renewed.clone()]);
+        assert_eq!(store.logins(ann.id).unwrap(), vec![renewed.clone()]);
         assert_eq!(
             store.rotate_login("two", "three", 2_000, 9_000).unwrap(),
             Rotation::Unknown

@@ -148,25 +148,33 @@ async fn a_log_that_is_ahead_of_its_room_is_an_alarm_and_nobodys_poison() {
     .await;
 }
 
-#[tokio::test]
-async fn the_handle_answers_refuses_and_survives() {
+/// A database with one thread for questions, which may take this long.
+fn one_thread(deadline: Duration) -> (Db, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("db").display());
     let options = OpenOptions {
         threads: 1,
         queue: 1,
-        deadline: Duration::from_secs(2),
+        deadline,
         ..OpenOptions::default()
     };
-    let db = Db::open(&url, &options).unwrap();
-    let nobody = UserId::random();
-    assert_eq!(db.run(move |store| store.user(nobody)).await, Ok(None));
+    (Db::open(&url, &options).unwrap(), folder)
+}
 
+#[tokio::test]
+async fn the_handle_outlives_what_goes_wrong() {
+    let (db, _folder) = one_thread(Duration::from_secs(60));
+    let nobody = UserId::random();
     let panics = db.run(|_| -> Result<(), StoreError> { panic!("this panic belongs to a test") });
     assert_eq!(panics.await.unwrap_err().code, ErrorCode::Internal);
     let gone = db.run(move |store| store.update_user(nobody, &Default::default()));
     assert_eq!(gone.await.unwrap_err().code, ErrorCode::Conflict);
+    assert_eq!(db.run(move |store| store.user(nobody)).await, Ok(None));
+}
 
+#[tokio::test]
+async fn nobody_waits_for_ever_nor_in_any_number() {
+    let (db, _folder) = one_thread(Duration::from_millis(300));
     // One question blocks the only thread, one waits, the third finds the queue full.
     let (go, wait) = channel::<()>();
     let (begun, began) = channel::<()>();
