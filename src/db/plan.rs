@@ -60,26 +60,32 @@ impl RoomFold {
 
     /// Gives a draft the next place.
     fn take(&mut self, draft: &Draft, now: i64) -> Place {
-        self.head = self.head.next();
-        self.changed_at = self.changed_at.max(now);
+        let place = Place {
+            seq: self.head.next(),
+            n: self.messages + i64::from(draft.kind.is_message()),
+            at: self.changed_at.max(now),
+        };
+        self.fold(draft, place);
+        place
+    }
+
+    /// Counts in the event right behind the head.
+    pub(super) fn fold(&mut self, draft: &Draft, place: Place) {
+        self.head = place.seq;
+        self.messages = place.n;
+        self.changed_at = place.at;
         if draft.kind.is_message() {
-            self.messages += 1;
-            self.last_message = self.head;
+            self.last_message = place.seq;
         }
         if draft.kind.restricts() {
-            self.rights = self.head;
+            self.rights = place.seq;
         }
         if draft.kind.changes_membership() {
-            self.membership = self.head;
+            self.membership = place.seq;
         }
         let made_at = draft.client_id.made_at();
-        if made_at <= now + CLOCK_TOLERANCE_MS {
+        if made_at <= place.at + CLOCK_TOLERANCE_MS {
             self.newest_id_at = self.newest_id_at.max(made_at);
-        }
-        Place {
-            seq: self.head,
-            n: self.messages,
-            at: self.changed_at,
         }
     }
 }

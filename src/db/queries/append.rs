@@ -22,6 +22,7 @@ use crate::db::plan::{
 use crate::db::schema::{members, rooms};
 use crate::db::{Append, Appended, MemberRecord, Range, Select, StoreError};
 use crate::ids::{RoomId, Seq};
+use crate::protocol::Event;
 
 /// Most events that a stale append is answered with.
 const NEWER_EVENTS: usize = 200;
@@ -44,7 +45,7 @@ pub(crate) fn append(
         ids.dedup();
         let rows = lock_rooms(conn, &ids)?;
         let rooms = rows.into_iter().map(Into::into).collect();
-        let mut planned = insert(conn, batch, &checked, &rooms, now)?;
+        let mut planned = insert(conn, batch, &checked, rooms, now)?;
         fold_members(conn, &mut planned)?;
         save_rooms(conn, &planned)?;
         answer(conn, batch, planned)
@@ -56,12 +57,12 @@ fn insert<'a>(
     conn: &mut Conn,
     batch: &[Append],
     checked: &'a [Vec<Checked<'a>>],
-    rooms: &HashMap<RoomId, RoomFold>,
+    mut rooms: HashMap<RoomId, RoomFold>,
     now: i64,
 ) -> Result<Plan<'a>, StoreError> {
     let mut known = Known::default();
     loop {
-        let planned = plan(batch, checked, rooms, &known, now);
+        let planned = plan(batch, checked, &rooms, &known, now);
         match attempt(conn, &planned.rows) {
             Ok(()) => return Ok(planned),
             Err(error) if is_taken(&error) || may_be_refusal(&error) => {
@@ -71,7 +72,10 @@ fn insert<'a>(
                     continue;
                 }
                 if is_taken(&error) {
-                    return Err(occupied(&planned.rows));
+                    if catch_up(conn, &mut rooms)? {
+                        continue;
+                    }
+                    return Err(error.into());
                 }
                 // Every id is new: what is refused now is refused for its content.
                 let poison = find_poison(conn, &planned.rows)?;
@@ -85,14 +89,32 @@ fn insert<'a>(
     }
 }
 
-/// Places that a room's row says are free are not: the row and the log have come apart.
-fn occupied(rows: &[NewEvent<'_>]) -> StoreError {
-    let first = rows.first().map(|row| row.room.to_string());
-    log::error!(
-        "room={} the log is ahead of the room's row; was the database restored in part?",
-        first.unwrap_or_default()
-    );
-    StoreError::Refused("the log is ahead of the room's row".into())
+/// Reads on where a log is ahead of its room's row, as after a restore in part: one room in
+/// disorder must not keep the others from writing. Was there any?
+fn catch_up(conn: &mut Conn, rooms: &mut HashMap<RoomId, RoomFold>) -> Result<bool, StoreError> {
+    let mut any = false;
+    for (room, fold) in rooms {
+        loop {
+            let newer = events_after(conn, *room, fold.head)?;
+            if newer.is_empty() {
+                break;
+            }
+            log::error!(
+                "room={room} seq={} the log is ahead of the room's row",
+                fold.head
+            );
+            any = true;
+            for event in newer {
+                fold.fold(&event.draft, event.place);
+            }
+        }
+    }
+    Ok(any)
+}
+
+fn events_after(conn: &mut Conn, room: RoomId, seq: Seq) -> Result<Vec<Event>, StoreError> {
+    let range = Range::After(seq);
+    events::events(conn, room, range, Seq::ZERO, Select::All, NEWER_EVENTS)
 }
 
 /// Writes all rows, or none.
@@ -278,14 +300,7 @@ fn answer(
             Outcome::Done(fates) => Appended::Done(fates),
             Outcome::NoRoom => Appended::NoRoom,
             Outcome::Stale => Appended::Stale {
-                newer: events::events(
-                    conn,
-                    append.room,
-                    Range::After(append.basis.head),
-                    Seq::ZERO,
-                    Select::All,
-                    NEWER_EVENTS,
-                )?,
+                newer: events_after(conn, append.room, append.basis.head)?,
                 head: rooms
                     .get(&append.room)
                     .map_or(append.basis.head, |fold| fold.head),

@@ -156,3 +156,20 @@ async fn memberships_are_by_newest_change_with_the_newest_message() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn heads_come_for_the_rooms_that_exist() {
+    on_both(|stage| {
+        let [ann, bob] = people();
+        let one = stage.room(RoomKind::Open, &[ann]);
+        let two = stage.room(RoomKind::Group, &[ann, bob]);
+        let mut wanted = vec![one, two];
+        // More than one statement takes.
+        wanted.extend((0..1_200).map(|_| RoomId::random()));
+        let mut heads = stage.store.heads(&wanted).unwrap();
+        heads.sort_by_key(|(_, head)| *head);
+        assert_eq!(heads, [(one, Seq(1)), (two, Seq(2))]);
+        assert_eq!(stage.store.heads(&[]).unwrap(), []);
+    })
+    .await;
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
-use madang::db::{Db, Fate, OpenOptions, RoomKind, StoreError};
+use madang::db::{Appended, Db, Fate, OpenOptions, RoomKind, StoreError};
 use madang::ids::UserId;
 use madang::protocol::{Draft, ErrorCode, EventKind};
 
@@ -131,19 +131,23 @@ async fn what_makes_no_sense_is_refused_before_the_database_sees_it() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_ahead_of_its_room_is_an_alarm_and_nobodys_poison() {
+async fn a_log_that_is_ahead_of_its_room_is_read_on_and_holds_nobody_up() {
     on_both(|stage| {
         let [ann] = people();
         let room = stage.room(RoomKind::Open, &[ann]);
-        stage.append(room, vec![message(ann, "m")]);
-        run_sql(
-            stage,
-            "UPDATE rooms SET head = 1",
-            "UPDATE rooms SET head = 1",
-        );
-        let batch = [trusted(room, vec![message(ann, "n")])];
-        let answer = stage.store.append(&batch, 1_000);
-        assert!(matches!(answer, Err(StoreError::Refused(_))), "{answer:?}");
+        let other = stage.room(RoomKind::Open, &[ann]);
+        stage.append(room, vec![message(ann, "m"), message(ann, "n")]);
+        let restored = "UPDATE rooms SET head = 1, messages = 0, last_message = 0";
+        run_sql(stage, restored, restored);
+        let batch = [room, other].map(|room| trusted(room, vec![message(ann, "o")]));
+        let answers = stage.store.append(&batch, 1_000).unwrap();
+        let seqs = answers.iter().map(|answer| match answer {
+            Appended::Done(fates) => places(fates)[0].seq.0,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(seqs.collect::<Vec<_>>(), [4, 2]);
+        let now = stage.load(room).room;
+        assert_eq!((now.head.0, now.messages, now.last_message.0), (4, 3, 4));
     })
     .await;
 }
@@ -234,7 +238,7 @@ async fn an_outage_is_answered_and_passes() {
         stage.store.append(&batch, 1_000).ok()
     })
     .await;
-    let madang::db::Appended::Done(fates) = &answers[0] else {
+    let Appended::Done(fates) = &answers[0] else {
         panic!("{answers:?}")
     };
     assert_eq!(fates[0], Fate::Duplicate(places(&first)[0]));
