@@ -223,7 +223,7 @@ fn print_token(config: &Config, token: TokenArgs) -> Result<(), Failure> {
 
 fn print_config(config: &Config) {
     for setting in config.settings() {
-        println!("{:?}", setting);
+        println!("{setting}");
     }
 }
 
@@ -249,4 +249,33 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| "a time like 90s, 15m, 12h or 30d is wanted".to_owned())?;
     Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["madang", "serve", "--demo", "--set", "MADANG_WORKERS=3"]);
+        assert!(matches!(cli.command, Some(Command::Serve)));
+        let sources = cli.settings.into_sources();
+        let workers = ("MADANG_WORKERS".to_owned(), "3".to_owned());
+        assert!(sources.demo && sources.flags == [workers]);
+    }
+
+    #[test]
+    fn a_lifetime_has_a_unit_or_is_in_seconds() {
+        assert_eq!(lifetime("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(lifetime("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(lifetime("30d"), Ok(Duration::from_secs(2_592_000)));
+        assert!(
+            ["", "m", "-1s", "1.5h", "1y"]
+                .iter()
+                .all(|text| lifetime(text).is_err())
+        );
+    }
 }

@@ -76,9 +76,19 @@ pub(super) struct SignOut {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HowMuch {
-    /// All logins of the person, on every device.
-    #[serde(default)]
-    everywhere: bool,
+    /// All logins of the person, on every device: `?everywhere`.
+    #[param(value_type = Option<bool>)]
+    everywhere: Option<String>,
+}
+
+impl HowMuch {
+    fn is_all(&self) -> Result<bool> {
+        match self.everywhere.as_deref() {
+            Some("" | "true" | "1") => Ok(true),
+            None | Some("false" | "0") => Ok(false),
+            Some(_) => Err(Error::bad_field("everywhere is true or false").into()),
+        }
+    }
 }
 
 /// What opens everything else.
@@ -195,6 +205,7 @@ pub(super) async fn sign_out(
     body: web::Bytes,
 ) -> Result {
     let form: SignOut = optional(&body)?;
+    let everywhere = how_much.is_all()?;
     let identities = &services.identities;
     let (user, login) = if let Some(refresh_token) = form.refresh_token {
         match identities.end_login_of(&refresh_token).await? {
@@ -209,7 +220,7 @@ pub(super) async fn sign_out(
         }
         (identity.user, identity.login)
     };
-    if how_much.everywhere {
+    if everywhere {
         identities.sign_out_everywhere(user).await?;
         revoke(&services, user, None, None);
     } else if login.is_some() {
