@@ -19,7 +19,8 @@ export class Talk {
   members = new Map(); // user -> {user, name, role, online}
   membersReady = false;
   memberCount = 0;
-  #online = 0; // how many are here, as the node says; used where not all members are known
+  #online = 0; // how many are here, as the node says
+  #counted = true; // whether that is all we hear: not who comes and goes, only how many are here
   divider = 0; // "new from here" stands after this seq; 0: nowhere
   entered = true; // whether somebody has just come in, and wants to see where they stopped
   readMark = 0; // how far I have read
@@ -45,6 +46,7 @@ export class Talk {
     this.mutedUntil = me?.muted_until ?? 0;
     this.memberCount = members;
     this.#online = online ?? 0;
+    this.#counted = !snapshot.reads;
     if (this.entered) this.divider = me?.unread ? me.read : 0;
     this.entered = false;
     this.looked(me?.read ?? 0);
@@ -174,12 +176,12 @@ export class Talk {
 
   /** In small rooms about a person, in large ones only how many are here. */
   presence({ user, status, online }) {
-    if (user === undefined) this.#online = online ?? this.#online;
+    if (user === undefined) this.#online = online;
     else if (this.members.has(user)) this.members.get(user).online = status !== "offline";
   }
 
   get onlineCount() {
-    if (!this.membersReady || this.members.size < this.memberCount) return this.#online;
+    if (this.#counted || !this.membersReady) return this.#online;
     return [...this.members.values()].filter(({ online }) => online).length;
   }
 

@@ -20,6 +20,7 @@ export function linesOf(store, talk, now) {
     if (newDay) lines.push(dayLine(event.at, now));
     const isFirstNew = talk.divider >= talk.first && event.seq > talk.divider && !(before?.seq > talk.divider);
     if (isFirstNew) lines.push({ key: "new", sign: currentLanguage(), type: "new" });
+    if (cameIn(event) && lines.at(-1).others !== undefined) return comeTogether(store, lines.at(-1));
     const follows = !newDay && !isFirstNew && together(before, event);
     lines.push(event.kind === "message" ? messageLine(store, talk, event, follows, all[i + 1]) : eventLine(store, event));
   });
@@ -53,7 +54,16 @@ function dayLine(at, now) {
 
 function eventLine(store, event) {
   const words = happening(store, event);
-  return { key: `s${event.seq}`, sign: words, type: "event", words };
+  const others = cameIn(event) ? 0 : undefined; // how many came in right behind
+  return { key: `s${event.seq}`, sign: words, type: "event", words, from: event.from, others };
+}
+
+const cameIn = ({ kind, from, body }) => kind === "join" && (body?.user ?? from) === from;
+
+/** Those who come in one after another share a line. */
+function comeTogether(store, line) {
+  line.others++;
+  line.words = line.sign = t("event.joined", { who: personName(store, line.from), count: line.others });
 }
 
 const together = (before, event) =>

@@ -9,7 +9,7 @@ import { membersView } from "./members.js";
 
 /** The whole page of somebody who is signed in. */
 export function yardView(context) {
-  const { store, on } = context;
+  const { store, chat, on } = context;
   const yard = el("div", { class: "yard" });
   const people = {
     get shown() {
@@ -17,6 +17,7 @@ export function yardView(context) {
     },
     show(shown) {
       yard.classList.toggle("with-people", shown);
+      if (shown && store.open) chat.loadMembers(store.open); // large rooms only tell how many
       store.touch("panel");
     },
   };

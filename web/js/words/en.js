@@ -92,6 +92,7 @@ export const en = {
   "log.end": "To the newest",
   deleted: "This message was deleted",
   "event.join": "{who} joined",
+  "event.joined": ({ who, count }) => `${who} and ${count === 1 ? "one more" : `${count} more`} joined`,
   "event.added": "{by} brought in {who}",
   "event.leave": "{who} left",
   "event.kick": "{by} removed {who}",

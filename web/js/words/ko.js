@@ -92,6 +92,7 @@ export const ko = {
   "log.end": "맨 아래로",
   deleted: "삭제된 메시지예요",
   "event.join": "{who}님이 들어왔어요",
+  "event.joined": "{who}님 외 {count}명이 들어왔어요",
   "event.added": "{by}님이 {who}님을 초대했어요",
   "event.leave": "{who}님이 나갔어요",
   "event.kick": "{by}님이 {who}님을 내보냈어요",
