@@ -130,7 +130,7 @@ export class Person {
 
   async shoot(name) {
     const { shots, step } = this.world;
-    if (shots) await this.page.screenshot({ path: `${shots}/${step}-${name}.png` });
+    if (shots) await this.page.screenshot({ path: `${shots}/${step}-${name}.png`, animations: "disabled" });
   }
 
   /** Waits until `check`, run in the page with `value`, is true. */
