@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::string_slice,
     unreachable_pub,
     reason = "a test fails by panicking, and a test binary exports nothing"
 )]
@@ -11,6 +12,16 @@ mod support;
 
 mod access;
 mod broker_contract;
+mod churn;
+mod crash;
 mod migrations;
+mod protocol;
+mod python;
+mod resume;
+mod security;
+mod slow;
 mod store_contract;
+mod subscribe;
+mod text;
 mod tidy;
+mod web;

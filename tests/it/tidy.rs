@@ -10,14 +10,15 @@ use madang::protocol::{CloseCode, ErrorCode};
 /// on its own line. `error`, `config` and `protocol` share a line: an error *is* a code of the
 /// protocol, and the configuration speaks its words.
 const LAYERS: &[&[&str]] = &[
-    &["ids"],
+    &["clock", "ids"],
     &["error", "config", "protocol"],
-    &["limits", "metrics"],
+    &["limits"],
     &["db"],
+    &["identity"],
     &["actors"],
     &["http"],
     &["node"],
-    &["cli", "commands", "demo", "main"],
+    &["cli", "demo", "main"],
 ];
 /// Files that decide and never act: no runtime, no database, no broker.
 const PURE: &[&str] = &["state.rs", "table.rs", "batch.rs", "outbox.rs"];

@@ -7,17 +7,19 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use serde_json::{Map, Value, json};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use super::checker::Published;
-use super::new_client_id;
 use super::view::{RoomView, number};
+use super::wait::Patience;
+use super::{new_client_id, seconds};
 
 /// Longest wait for anything that has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,25 +52,51 @@ pub struct Refusal {
 impl WsClient {
     /// Connects and says `hello` with this token.
     pub async fn connect(address: &str, token: &str) -> Self {
-        let mut client = Self::dial(address).await;
-        client.hello(token).await;
+        let client = Self::try_connect(address, token).await;
+        client.expect("the node takes this connection")
+    }
+
+    /// The same, with a node that may be away.
+    pub async fn try_connect(address: &str, token: &str) -> Option<Self> {
+        let mut client = Self::try_dial(address).await?;
         client
+            .send(json!({"type": "hello", "version": 1, "token": token}))
+            .await;
+        client.welcomed().await?;
+        Some(client)
     }
 
     /// Opens a socket and says nothing.
     pub async fn dial(address: &str) -> Self {
-        let url = format!("ws://{address}/v1/ws");
-        Self::dial_with(url.into_client_request().expect("a URL"))
+        Self::try_dial(address)
             .await
-            .unwrap_or_else(|cause| panic!("cannot connect: {cause}"))
+            .expect("the node takes connections")
+    }
+
+    async fn try_dial(address: &str) -> Option<Self> {
+        Self::dial_with(upgrade(address)).await.ok()
     }
 
     /// Opens a socket with a request of one's own; a refusal of the upgrade is the error.
-    pub async fn dial_with(
-        request: tokio_tungstenite::tungstenite::handshake::client::Request,
-    ) -> Result<Self, Error> {
+    pub async fn dial_with(request: Request) -> Result<Self, Error> {
         let (socket, _) = connect_async(request).await?;
-        Ok(Self {
+        Ok(Self::on(socket))
+    }
+
+    /// Opens a socket whose receiving buffer is small, so that not reading shows soon.
+    pub async fn dial_narrow(address: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let stream = socket.connect(address.parse().expect("an address")).await;
+        let stream = MaybeTlsStream::Plain(stream.expect("the node takes connections"));
+        let (socket, _) = client_async(upgrade(address), stream)
+            .await
+            .expect("an upgrade");
+        Self::on(socket)
+    }
+
+    fn on(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self {
             socket,
             user: String::new(),
             welcome: Value::Null,
@@ -76,40 +104,55 @@ impl WsClient {
             pending: VecDeque::new(),
             close: None,
             last_ref: 0,
-        })
+        }
     }
 
     /// Signs in.
     pub async fn hello(&mut self, token: &str) {
         self.send(json!({"type": "hello", "version": 1, "token": token}))
             .await;
-        self.welcomed().await;
+        self.welcomed().await.expect("the node says welcome");
     }
 
-    /// Connects again, going on from where it was in every room it was subscribed to.
-    /// Returns when the replay is over.
-    pub async fn resume(&mut self, address: &str, token: &str) {
-        let mut next = Self::dial(address).await;
+    /// Connects again until every room that this client wants is subscribed from where it was.
+    pub async fn come_back(&mut self, address: &str, token: &str) {
+        let mut patience = Patience::new("the client is back", seconds(20));
+        while self.try_come_back(address, token).await.is_none() {
+            patience.wait().await;
+        }
+        patience.rewarded();
+    }
+
+    /// One attempt of it; whatever fails on the way, the next attempt goes on from there.
+    pub async fn try_come_back(&mut self, address: &str, token: &str) -> Option<()> {
+        let mut next = Self::try_dial(address).await?;
         next.rooms = std::mem::take(&mut self.rooms);
         *self = next;
-        let mut resume = serde_json::Map::new();
-        for (room, view) in self.rooms.iter_mut().filter(|(_, view)| view.subscribed) {
+        let mut resume = Map::new();
+        for (room, view) in self.rooms.iter_mut().filter(|(_, view)| view.wanted) {
             view.disconnected();
             view.ask_after(view.last);
-            resume.insert(room.clone(), json!({"epoch": view.epoch, "seq": view.last}));
+            resume.insert(room.clone(), view.position());
         }
         self.send(json!({"type": "hello", "version": 1, "token": token, "resume": resume}))
             .await;
-        self.welcomed().await;
-        self.find("live without room", |frame| {
-            frame["type"] == "live" && frame.get("room").is_none()
-        })
-        .await;
+        self.welcomed().await?;
+        self.try_find(|frame| frame["type"] == "live" && frame.get("room").is_none())
+            .await?;
+        let rooms = self
+            .rooms
+            .iter()
+            .filter(|(_, view)| view.wanted && !view.subscribed);
+        for room in rooms.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
+            self.subscribe_on(&room).await?;
+        }
+        Some(())
     }
 
-    async fn welcomed(&mut self) {
-        self.welcome = self.expect("welcome").await;
+    async fn welcomed(&mut self) -> Option<()> {
+        self.welcome = self.try_find(|frame| frame["type"] == "welcome").await?;
         self.user = self.welcome["user"].as_str().expect("a user id").to_owned();
+        Some(())
     }
 
     /// Sends a frame.
@@ -132,17 +175,20 @@ impl WsClient {
 
     /// The answer to a request: a frame, or a refusal.
     pub async fn answer(&mut self, reference: u64) -> Result<Value, Refusal> {
-        let frame = self
-            .find("an answer", |frame| frame["ref"] == reference)
-            .await;
+        let answer = self.try_answer(reference).await;
+        answer.unwrap_or_else(|| panic!("closed ({:?}) before an answer", self.close))
+    }
+
+    async fn try_answer(&mut self, reference: u64) -> Option<Result<Value, Refusal>> {
+        let frame = self.try_find(|frame| frame["ref"] == reference).await?;
         if frame["type"] != "error" {
-            return Ok(frame);
+            return Some(Ok(frame));
         }
         let name = frame["name"]
             .as_str()
             .expect("an error has a name")
             .to_owned();
-        Err(Refusal { name, frame })
+        Some(Err(Refusal { name, frame }))
     }
 
     /// Sends a request and waits for its answer.
@@ -169,26 +215,43 @@ impl WsClient {
 
     /// Subscribes to the newest events of a room.
     pub async fn subscribe(&mut self, room: &str) -> Value {
-        self.rooms.entry(room.to_owned()).or_default().ask_newest();
-        self.good(json!({"type": "subscribe", "room": room})).await
+        self.subscribe_last(room, 50).await
     }
 
-    /// Subscribes from where it was in the room.
-    pub async fn subscribe_on(&mut self, room: &str) -> Value {
+    /// Subscribes to this many of the newest events of a room.
+    pub async fn subscribe_last(&mut self, room: &str, last: usize) -> Value {
+        let view = self.rooms.entry(room.to_owned()).or_default();
+        view.ask_newest();
+        view.wanted = true;
+        self.good(json!({"type": "subscribe", "room": room, "last": last}))
+            .await
+    }
+
+    /// Subscribes from where it was in the room; `None` when the connection is lost.
+    pub async fn subscribe_on(&mut self, room: &str) -> Option<Value> {
         let view = self
             .rooms
             .get_mut(room)
             .expect("a room that was subscribed before");
         view.ask_after(view.last);
-        let after = json!({"epoch": view.epoch, "seq": view.last});
-        self.good(json!({"type": "subscribe", "room": room, "after": after}))
-            .await
+        view.wanted = true;
+        let after = view.position();
+        let ask = json!({"type": "subscribe", "room": room, "after": after});
+        let reference = self.ask(ask).await;
+        let answer = self.try_answer(reference).await?;
+        Some(answer.unwrap_or_else(|refusal| panic!("refused: {}", refusal.frame)))
     }
 
-    /// Leaves the stream of a room.
+    /// Leaves the stream of a room: no event may follow the answer.
     pub async fn unsubscribe(&mut self, room: &str) {
         self.good(json!({"type": "unsubscribe", "room": room}))
             .await;
+        let view = self
+            .rooms
+            .get_mut(room)
+            .expect("a room that was subscribed before");
+        view.disconnected();
+        view.wanted = false;
     }
 
     /// Publishes and waits for the ack.
@@ -216,6 +279,12 @@ impl WsClient {
     /// Reads until the stream of the room has reached this place.
     pub async fn catch_up(&mut self, room: &str, seq: u64) {
         while self.view(room).last < seq {
+            let view = self.view(room);
+            assert!(
+                view.subscribed,
+                "waiting for {seq} without a subscription: {:?}",
+                view.gaps
+            );
             self.read()
                 .await
                 .unwrap_or_else(|| panic!("closed while waiting for {seq}"));
@@ -236,24 +305,35 @@ impl WsClient {
 
     /// The next frame that fits; others keep waiting.
     pub async fn find(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let found = self.try_find(fits).await;
+        found.unwrap_or_else(|| {
+            panic!(
+                "closed ({:?}) while waiting for {what}: {:?}",
+                self.close, self.pending
+            )
+        })
+    }
+
+    /// The same; `None` when the connection is over before.
+    pub async fn try_find(&mut self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
         let mut looked_at = 0;
         loop {
             if let Some(place) = self.pending.iter().skip(looked_at).position(&fits) {
-                return self.pending.remove(looked_at + place).expect("just found");
+                return self.pending.remove(looked_at + place);
             }
             looked_at = self.pending.len();
-            if self.read().await.is_none() {
-                panic!(
-                    "closed ({:?}) while waiting for {what}: {:?}",
-                    self.close, self.pending
-                );
-            }
+            self.read().await?;
         }
     }
 
     /// The frames that have come and nobody has asked for, once all before a `pong` are here.
     pub async fn settled(&mut self) -> Vec<Value> {
         self.good(json!({"type": "ping"})).await;
+        self.taken()
+    }
+
+    /// The frames that have come and nobody has asked for.
+    pub fn taken(&mut self) -> Vec<Value> {
         self.pending.drain(..).collect()
     }
 
@@ -314,6 +394,13 @@ impl WsClient {
         assert!(self.pending.len() < MOST_PENDING, "nobody takes {frame}");
         self.pending.push_back(frame);
     }
+}
+
+/// The request that opens a socket, to be given more headers if need be.
+pub fn upgrade(address: &str) -> Request {
+    format!("ws://{address}/v1/ws")
+        .into_client_request()
+        .expect("a URL")
 }
 
 /// A message before it has its place. Repeated as it is until somebody acknowledges it.

@@ -52,11 +52,6 @@ impl TestNode {
         self.process.end().await
     }
 
-    /// Sends a signal, for instance `STOP` or `CONT`.
-    pub fn signal(&self, name: &str) {
-        self.process.signal(name);
-    }
-
     /// Starts again on the same data, at the same address; kills it before if it still runs.
     pub async fn restart(&mut self) {
         self.process.kill();
@@ -144,9 +139,10 @@ impl TestNode {
                 panic!("the node ended with {status}:\n{log}");
             }
             let (_, after) = log.get(printed..)?.split_once(READY)?;
-            // The line is whole only with its end.
+            // The line is whole only with its end; an address ends before other words.
             let (line, _) = after.split_once('\n')?;
-            Some(line.trim().trim_end_matches('/').to_owned())
+            let address = line.split(|sign: char| !sign.is_ascii_digit() && !".:".contains(sign));
+            address.map(str::to_owned).next()
         })
         .await;
     }

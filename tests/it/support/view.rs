@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One entry of a room's log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -55,6 +55,8 @@ pub struct RoomView {
     /// Everything received of this epoch, by place.
     pub log: BTreeMap<u64, Event>,
     pub gaps: Vec<Gap>,
+    /// Does the client mean to be subscribed, now or when it is back?
+    pub wanted: bool,
     /// Is a stream of events promised at this moment?
     pub subscribed: bool,
     /// Place of the last event that the stream has brought; the next is one more.
@@ -67,6 +69,11 @@ impl RoomView {
     /// The client has asked to go on from here (`subscribe` with `after`, or `resume`).
     pub fn ask_after(&mut self, seq: u64) {
         self.asked_after = Some(seq);
+    }
+
+    /// Where the client is, as `after` and `resume` say it.
+    pub fn position(&self) -> Value {
+        json!({"epoch": self.epoch, "seq": self.last})
     }
 
     /// The client has asked for the newest events, wherever it was before.

@@ -3,26 +3,56 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-/// Asks again and again until there is an answer. Three times `within` is too late: machines
-/// are slow, and only never is a failure. What took longer than `within` is printed.
+/// Asks again and again until there is an answer.
 pub async fn eventually<T>(
     what: &str,
     within: Duration,
     mut condition: impl AsyncFnMut() -> Option<T>,
 ) -> T {
-    let start = Instant::now();
+    let mut patience = Patience::new(what, within);
     loop {
         if let Some(answer) = condition().await {
-            if start.elapsed() > within {
-                println!(
-                    "{what}: took {:?}, meant to take {within:?}",
-                    start.elapsed()
-                );
-            }
+            patience.rewarded();
             return answer;
         }
-        assert!(start.elapsed() < 3 * within, "never came: {what}");
+        patience.wait().await;
+    }
+}
+
+/// How long somebody waits for something. Three times `within` is too late: machines are slow,
+/// and only never is a failure. What took longer than `within` is printed.
+pub struct Patience<'a> {
+    what: &'a str,
+    within: Duration,
+    start: Instant,
+}
+
+impl<'a> Patience<'a> {
+    pub fn new(what: &'a str, within: Duration) -> Self {
+        let start = Instant::now();
+        Self {
+            what,
+            within,
+            start,
+        }
+    }
+
+    /// A moment until the next try, or the end of all patience.
+    pub async fn wait(&mut self) {
+        assert!(
+            self.start.elapsed() < 3 * self.within,
+            "never came: {}",
+            self.what
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    /// It came.
+    pub fn rewarded(self) {
+        let (took, meant) = (self.start.elapsed(), self.within);
+        if took > meant {
+            println!("{}: took {took:?}, meant to take {meant:?}", self.what);
+        }
     }
 }
 

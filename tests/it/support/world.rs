@@ -19,7 +19,6 @@ pub enum Backend {
 
 /// Everything that one run of a scenario needs, gone afterwards.
 pub struct World {
-    pub backend: Backend,
     /// Every random choice of the scenario comes from here; `SEED=…` replays it.
     pub random: StdRng,
     settings: BTreeMap<String, String>,
@@ -33,11 +32,17 @@ where
 {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         println!("on {backend:?}");
-        runtime().block_on(async {
-            let world = World::new(backend).await;
-            scenario(world).await;
-        });
+        in_a_runtime(async || scenario(World::new(backend).await).await);
     }
+}
+
+/// Runs one scenario that makes its own world.
+pub fn in_a_runtime(scenario: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(scenario());
 }
 
 /// How often to try: `ROUNDS=…`, or what an everyday run can afford.
@@ -59,7 +64,6 @@ impl World {
         let seed = from_environment("SEED").unwrap_or_else(|| rand::rng().random_range(0..1 << 32));
         println!("SEED={seed}");
         let mut world = Self {
-            backend,
             random: StdRng::seed_from_u64(seed as u64),
             settings: BTreeMap::new(),
             folder,
@@ -80,19 +84,9 @@ impl World {
         self.settings.insert(name.into(), value.into());
     }
 
-    /// Takes a setting away, so that the node's default holds.
-    pub fn unset(&mut self, name: &str) {
-        self.settings.remove(name);
-    }
-
     /// Starts a node here.
     pub async fn start(&self) -> TestNode {
         TestNode::start(self.folder.path(), self.settings.clone()).await
-    }
-
-    /// Where the node keeps its files.
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 }
 
@@ -111,14 +105,6 @@ const LIMITS: [&str; 12] = [
     "READS_PER_SECOND",
     "IN_FLIGHT",
 ];
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
-}
 
 fn from_environment(name: &str) -> Option<usize> {
     let value = std::env::var(name).ok()?;

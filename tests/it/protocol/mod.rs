@@ -1,0 +1,9 @@
+//! The native protocol, rule by rule as `docs/PROTOCOL.md` states it.
+
+mod connection;
+mod ephemeral;
+mod limits;
+mod publishing;
+mod reading;
+mod rooms;
+mod wire;

@@ -1,0 +1,7 @@
+//! What is tried against a node, and must hold. S1, S2 … are the rows of the threat list.
+
+mod guessing;
+mod origins;
+mod sessions;
+mod slowness;
+mod tokens;
