@@ -22,6 +22,9 @@ pub const MAX_UNSENT_BYTES: usize = 256 * 1024;
 /// Beyond this many unsent bytes, ephemerals are not even queued.
 const MAX_UNSENT_BEFORE_EPHEMERALS: usize = 64 * 1024;
 
+/// Room for so many pieces is kept while nothing waits: it serves every quiet conversation.
+const KEPT_PIECES: usize = 8;
+
 /// A socket's queue of encoded frames. One thread; shared by `Rc`.
 pub struct Lane {
     /// What waits, in the order it is to be written.
@@ -34,8 +37,10 @@ pub struct Lane {
     reader: RefCell<Option<Waker>>,
     /// Wakes the session's input, which stands still while the lane is crowded.
     input: RefCell<Option<Waker>>,
-    /// When the socket last took something, or last had nothing to take.
-    progress: Cell<Instant>,
+    /// Pieces that the socket has taken.
+    taken: Cell<u64>,
+    /// How many it had taken when that was last looked at and had changed, and when.
+    seen: Cell<(u64, Instant)>,
     /// Whether more may be queued, and what happens when the queue is empty.
     phase: Cell<Phase>,
     /// When the session wants to be called next.
@@ -84,7 +89,8 @@ impl Lane {
             unsent_replies: Cell::new(0),
             reader: RefCell::default(),
             input: RefCell::default(),
-            progress: Cell::new(Instant::now()),
+            taken: Cell::new(0),
+            seen: Cell::new((0, Instant::now())),
             phase: Cell::new(Phase::Open),
             due: Cell::new(None),
         })
@@ -168,13 +174,9 @@ impl Lane {
         if self.phase.get() != Phase::Open {
             return;
         }
-        let mut queue = self.queue.borrow_mut();
-        if queue.is_empty() {
-            self.progress.set(Instant::now());
-        }
-        self.counter(class)
-            .set(self.counter(class).get() + bytes.len());
-        queue.push_back(Queued { bytes, class });
+        let counter = self.counter(class);
+        counter.set(counter.get() + bytes.len());
+        self.queue.borrow_mut().push_back(Queued { bytes, class });
         self.wake();
     }
 
@@ -212,9 +214,15 @@ impl Lane {
         self.phase.get() != Phase::Open
     }
 
-    /// Has something waited for this long without the socket taking anything?
+    /// Has something waited for this long without the socket taking anything? Asked at
+    /// regular times; the answer is as precise as they are.
     pub fn is_stuck(&self, now: Instant, patience: Duration) -> bool {
-        !self.queue.borrow().is_empty() && now.duration_since(self.progress.get()) >= patience
+        let (taken, since) = self.seen.get();
+        if self.queue.borrow().is_empty() || taken != self.taken.get() {
+            self.seen.set((self.taken.get(), now));
+            return false;
+        }
+        now.duration_since(since) >= patience
     }
 
     /// Asks for [`super::session::Due`] at this time; replaces an earlier wish.
@@ -234,10 +242,11 @@ impl Lane {
     fn pop(&self) -> Option<Bytes> {
         let mut queue = self.queue.borrow_mut();
         let queued = queue.pop_front()?;
-        if queue.is_empty() {
-            // Idle connections hold no buffers.
+        if queue.is_empty() && queue.capacity() > KEPT_PIECES {
+            // A burst's buffer is given back.
             *queue = VecDeque::new();
         }
+        self.taken.set(self.taken.get() + 1);
         let counter = self.counter(queued.class);
         counter.set(counter.get() - queued.bytes.len());
         Some(queued.bytes)
@@ -253,7 +262,6 @@ impl Stream for Outbound {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let lane = &self.0;
         if let Some(bytes) = lane.pop() {
-            lane.progress.set(Instant::now());
             if !lane.is_crowded()
                 && let Some(input) = lane.input.borrow_mut().take()
             {
@@ -320,6 +328,21 @@ mod tests {
         assert_eq!(lane.pop(), Some(frame(4)));
         assert_eq!(lane.pop(), None);
         assert!(lane.is_closed());
+    }
+
+    #[test]
+    fn a_socket_is_stuck_when_it_takes_nothing_that_waits() {
+        let (lane, start) = (Lane::new(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let patience = Duration::from_secs(30);
+        assert!(!lane.is_stuck(at(0), patience));
+        assert!(!lane.is_stuck(at(100), patience), "nothing waits");
+        lane.reply(frame(1));
+        lane.reply(frame(1));
+        assert!(!lane.is_stuck(at(129), patience));
+        lane.pop();
+        assert!(!lane.is_stuck(at(131), patience), "it has taken something");
+        assert!(lane.is_stuck(at(161), patience));
     }
 
     #[test]
