@@ -17,6 +17,7 @@ mod crash;
 mod migrations;
 mod protocol;
 mod python;
+mod rest;
 mod resume;
 mod security;
 mod slow;

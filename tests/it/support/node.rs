@@ -25,6 +25,9 @@ pub struct TestNode {
 impl TestNode {
     /// Starts a node and waits until it listens.
     pub async fn start(folder: &Path, settings: BTreeMap<String, String>) -> Self {
+        let printed = std::fs::read_to_string(log_file(folder))
+            .unwrap_or_default()
+            .len();
         let process = spawn(folder, &settings);
         let mut node = Self {
             folder: folder.to_owned(),
@@ -32,7 +35,7 @@ impl TestNode {
             address: String::new(),
             process,
         };
-        node.listening(0).await;
+        node.listening(printed).await;
         node
     }
 

@@ -1,0 +1,6 @@
+//! REST, route by route as `docs/PROTOCOL.md` states it. Who may call each is in `access`.
+
+mod accounts;
+mod common;
+mod messages;
+mod rooms;
