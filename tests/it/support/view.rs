@@ -192,6 +192,12 @@ impl RoomView {
         self.gaps.push(gap);
     }
 
+    /// Goes back to what was known at this place.
+    pub fn forget_after(&mut self, seq: u64) {
+        self.log.split_off(&(seq + 1));
+        self.last = seq;
+    }
+
     /// The connection is gone, and with it the subscription.
     pub fn disconnected(&mut self) {
         self.subscribed = false;
