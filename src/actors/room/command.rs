@@ -202,8 +202,8 @@ pub enum Subscribed {
     Live,
     /// The position is too far behind for one step: read the log up to the window first.
     Behind,
-    /// The position cannot be resumed; the `gap` is in the lane. Not subscribed.
-    Gap,
+    /// The position cannot be resumed: not subscribed. Here is the `gap` frame, encoded.
+    Gap(bytes::Bytes),
 }
 
 /// What became of a join.

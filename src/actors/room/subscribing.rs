@@ -55,7 +55,7 @@ impl Room {
         };
         match opening {
             Opening::Behind => reply_to.send(Ok(Subscribed::Behind)),
-            Opening::Gap(frame) => self.tell_gap(who, frame, reply_to),
+            Opening::Gap(frame) => reply_to.send(Ok(Subscribed::Gap(frame))),
             Opening::Live(frames) => self.go_live(who, frames, reply_to, ctx),
         }
     }
@@ -237,23 +237,6 @@ impl Room {
             reply_to.send(live.map_err(|_| Error::unavailable()));
         };
         ctx.spawn(answering.into_actor(self));
-    }
-
-    fn tell_gap(&self, who: Subscriber, frame: Bytes, reply_to: Reply<Subscribed>) {
-        let hub = self
-            .services
-            .workers
-            .get(who.worker)
-            .map(|worker| worker.hub);
-        let tell = hub::Tell {
-            session: who.session,
-            frame,
-            ephemeral: false,
-        };
-        match hub.map(|hub| hub.try_send(tell)) {
-            Some(Ok(())) => reply_to.send(Ok(Subscribed::Gap)),
-            Some(Err(_)) | None => reply_to.refuse(Error::overloaded(RETRY_AFTER_MS)),
-        }
     }
 }
 

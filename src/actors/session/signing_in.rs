@@ -248,7 +248,11 @@ impl Resumption<'_> {
                     reply_to,
                 });
             match subscribing.await? {
-                Subscribed::Live | Subscribed::Gap => return Ok(()),
+                Subscribed::Live => return Ok(()),
+                Subscribed::Gap(frame) => {
+                    self.lane.reply(frame);
+                    return Ok(());
+                }
                 Subscribed::Behind => position = self.page(position).await?,
             }
         }
