@@ -25,6 +25,8 @@ use super::{new_client_id, seconds};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Most frames that may wait for a test to ask for them.
 const MOST_PENDING: usize = 100_000;
+/// Most frames that are kept to explain a failure.
+const MOST_REMEMBERED: usize = 12;
 
 /// One connection, and what it has taught its owner.
 pub struct WsClient {
@@ -36,6 +38,8 @@ pub struct WsClient {
     /// What is known of each room, kept over reconnections.
     pub rooms: HashMap<String, RoomView>,
     pending: VecDeque<Value>,
+    /// The last frames both ways, shortened, for the one who looks into a failure.
+    heard: VecDeque<String>,
     close: Option<u16>,
     last_ref: u64,
 }
@@ -102,6 +106,7 @@ impl WsClient {
             welcome: Value::Null,
             rooms: HashMap::new(),
             pending: VecDeque::new(),
+            heard: VecDeque::new(),
             close: None,
             last_ref: 0,
         }
@@ -127,6 +132,7 @@ impl WsClient {
     pub async fn try_come_back(&mut self, address: &str, token: &str) -> Option<()> {
         let mut next = Self::try_dial(address).await?;
         next.rooms = std::mem::take(&mut self.rooms);
+        next.heard = std::mem::take(&mut self.heard);
         *self = next;
         let mut resume = Map::new();
         for (room, view) in self.rooms.iter_mut().filter(|(_, view)| view.wanted) {
@@ -157,7 +163,14 @@ impl WsClient {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: Value) {
-        self.send_raw(Message::text(frame.to_string())).await;
+        let text = frame.to_string();
+        self.remember('>', &text);
+        self.send_raw(Message::text(text)).await;
+    }
+
+    fn remember(&mut self, way: char, text: &str) {
+        self.heard.truncate(MOST_REMEMBERED - 1);
+        self.heard.push_front(format!("{way} {text:.300}"));
     }
 
     /// Sends any WebSocket message; a dead connection shows at the next read.
@@ -357,6 +370,7 @@ impl WsClient {
             .unwrap_or_else(|_| panic!("silence; waiting: {:?}", self.pending));
         match message {
             Some(Ok(Message::Text(text))) => {
+                self.remember('<', &text);
                 let frame: Value = serde_json::from_str(&text).expect("frames are JSON");
                 self.take(frame);
                 Some(())
@@ -393,6 +407,18 @@ impl WsClient {
         );
         assert!(self.pending.len() < MOST_PENDING, "nobody takes {frame}");
         self.pending.push_back(frame);
+    }
+}
+
+impl Drop for WsClient {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("what {} heard last:", self.user);
+            self.heard
+                .iter()
+                .rev()
+                .for_each(|frame| println!("  {frame}"));
+        }
     }
 }
 
