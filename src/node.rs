@@ -25,8 +25,6 @@ use crate::protocol::CloseCode;
 /// How long an append may wait before its sender is told that nobody knows.
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a stopping node waits for its clients to close.
-const FAREWELL_DEADLINE: Duration = Duration::from_secs(4);
 /// How often it looks whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -142,7 +140,10 @@ impl Node {
                 looks.tick().await;
             }
         };
-        if tokio::time::timeout(FAREWELL_DEADLINE, gone).await.is_err() {
+        if tokio::time::timeout(self.services.config.drain, gone)
+            .await
+            .is_err()
+        {
             log::info!("some clients did not close in time");
         }
     }

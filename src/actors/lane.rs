@@ -108,13 +108,19 @@ impl Lane {
         }
     }
 
-    /// Queues events of a room that begin at `first`, or says that they do not fit.
-    pub fn events(&self, bytes: Bytes, room: RoomId, first: Seq) -> Result<(), Full> {
-        if self.unsent_events.get() + bytes.len() > MAX_UNSENT_BYTES {
+    /// Queues events of a room that begin at `first`, or says that they do not fit. Who has
+    /// kept up is `roomy` and takes even what is larger than the limit.
+    pub fn events(&self, bytes: Bytes, room: RoomId, first: Seq, roomy: bool) -> Result<(), Full> {
+        if !roomy && self.unsent_events.get() + bytes.len() > MAX_UNSENT_BYTES {
             return Err(Full);
         }
         self.push(bytes, Class::Event { room, first });
         Ok(())
+    }
+
+    /// Has the socket taken all events so far?
+    pub fn keeps_up(&self) -> bool {
+        self.unsent_events.get() == 0
     }
 
     /// Are so many answers unsent that no further request should be served?
@@ -298,20 +304,33 @@ mod tests {
     #[test]
     fn events_beyond_the_limit_are_refused_and_the_busiest_room_is_known() {
         let lane = Lane::new();
-        lane.events(frame(100_000), TEA, Seq(7)).unwrap();
-        lane.events(frame(100_000), TEA, Seq(8)).unwrap();
-        lane.events(frame(50_000), JAZZ, Seq(3)).unwrap();
-        assert_eq!(lane.events(frame(50_000), JAZZ, Seq(4)), Err(Full));
+        lane.events(frame(100_000), TEA, Seq(7), false).unwrap();
+        lane.events(frame(100_000), TEA, Seq(8), false).unwrap();
+        lane.events(frame(50_000), JAZZ, Seq(3), false).unwrap();
+        assert_eq!(lane.events(frame(50_000), JAZZ, Seq(4), false), Err(Full));
         assert_eq!(lane.busiest_room(), Some(TEA));
         assert_eq!(lane.drop_room(TEA), Some(Seq(7)));
-        assert_eq!(lane.events(frame(50_000), JAZZ, Seq(4)), Ok(()));
+        assert_eq!(lane.events(frame(50_000), JAZZ, Seq(4), false), Ok(()));
         assert_eq!(lane.unsent_events.get(), 100_000);
+    }
+
+    #[test]
+    fn who_keeps_up_takes_a_burst_of_any_size() {
+        let lane = Lane::new();
+        assert!(lane.keeps_up());
+        let burst = lane.events(frame(2 * MAX_UNSENT_BYTES), TEA, Seq(1), lane.keeps_up());
+        assert_eq!(burst, Ok(()));
+        assert!(!lane.keeps_up());
+        assert_eq!(
+            lane.events(frame(1), TEA, Seq(9), lane.keeps_up()),
+            Err(Full)
+        );
     }
 
     #[test]
     fn a_slow_socket_loses_ephemerals_first_and_answers_never() {
         let lane = Lane::new();
-        lane.events(frame(MAX_UNSENT_BEFORE_EPHEMERALS), TEA, Seq(1))
+        lane.events(frame(MAX_UNSENT_BEFORE_EPHEMERALS), TEA, Seq(1), false)
             .unwrap();
         lane.ephemeral(frame(10));
         lane.reply(frame(20));

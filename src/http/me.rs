@@ -3,17 +3,19 @@
 use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::error::{Problem, Result};
 use super::list::List;
 use super::revoke::revoke;
-use crate::actors::{Services, room};
+use crate::actors::{Services, registry, room};
 use crate::clock::now_ms;
 use crate::db::{LoginRecord, UserRecord, UserRole};
 use crate::error::Error;
 use crate::identity::{Identity, PasswordChange};
 use crate::ids::{LoginId, UserId};
+use crate::protocol::{Account, AccountNotice, ServerFrame};
 
 /// An account, as its owner sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,6 +113,7 @@ pub(super) async fn change(
             return Err(Error::bad_field("name or password is wanted").into());
         };
         let changed = services.identities.rename(who.user, name, version).await?;
+        tell_devices(&services, &changed);
         return Ok(answer(changed));
     };
     if change.name.is_some() {
@@ -212,4 +215,20 @@ fn if_match(request: &HttpRequest) -> Result<Option<i64>> {
     let version = text.trim_matches('"').parse();
     let version = version.map_err(|_| Error::bad_field("If-Match is the ETag of GET me"))?;
     Ok(Some(version))
+}
+
+/// A new name is shown on all of the person's devices at once.
+fn tell_devices(services: &Services, user: &UserRecord) {
+    let data = json!({ "user": user.id, "name": user.name, "version": user.version });
+    let frame = ServerFrame::Account(Account {
+        kind: AccountNotice::Profile,
+        data,
+    });
+    let notify = registry::Notify {
+        user: user.id,
+        frame: frame.to_json(),
+    };
+    if services.registry.try_send(notify).is_err() {
+        log::debug!("user={} was not told of their new name", user.id);
+    }
 }

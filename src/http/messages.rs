@@ -216,7 +216,10 @@ pub(super) async fn read(
     let mark = services.room(*room).ask(read).await?;
     // Marks are written a little later, many at a time; what one writes here, one reads.
     let saved = [(*room, who.user, mark.mark)];
-    services.db.run(move |store| store.save_marks(&saved)).await?;
+    services
+        .db
+        .run(move |store| store.save_marks(&saved))
+        .await?;
     Ok(HttpResponse::Ok().json(Unread {
         unread: mark.unread,
         read: mark.read,

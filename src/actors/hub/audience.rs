@@ -31,10 +31,11 @@ impl Listener {
         let (Some(first), Some(last)) = (delivery.events.first(), delivery.events.last()) else {
             return Ok(());
         };
+        let roomy = self.lane.keeps_up();
         let mine = |event: &Encoded| event.from == self.user || event.removes == Some(self.user);
         if first.seq > self.after && !delivery.events.iter().any(mine) {
             self.lane
-                .events(delivery.joined.clone(), delivery.room, first.seq)?;
+                .events(delivery.joined.clone(), delivery.room, first.seq, roomy)?;
             self.after = last.seq;
             return Ok(());
         }
@@ -47,7 +48,8 @@ impl Listener {
             } else {
                 &event.plain
             };
-            self.lane.events(frame.clone(), delivery.room, event.seq)?;
+            self.lane
+                .events(frame.clone(), delivery.room, event.seq, roomy)?;
             self.after = event.seq;
             if event.removes == Some(self.user) {
                 break;

@@ -116,7 +116,7 @@ impl Hub {
         else {
             return;
         };
-        let from = unsent.unwrap_or(listener.after.next());
+        let from = unsent.unwrap_or(listener.after.next()).min(audience.head);
         let gap = Gap {
             room,
             epoch: &audience.epoch,

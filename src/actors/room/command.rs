@@ -110,6 +110,8 @@ pub enum Command {
     },
     /// Hear it no longer.
     Unsubscribe {
+        /// Who.
+        asker: Asker,
         /// Which socket.
         who: Subscriber,
         /// Told when nothing follows any more.

@@ -28,9 +28,9 @@ pub use self::command::*;
 pub use self::state::{Applied, Asker, RoomChange, RoomState, SMALL_ROOM};
 use super::directory::RetireRoom;
 use super::registry::{self, Known};
-use super::{Refuse, Reply, Services, context, send_always};
+use super::{Refuse, Reply, Services, context, hub, send_always};
 use crate::error::Error;
-use crate::ids::{RoomId, UserId};
+use crate::ids::{RoomId, Seq, UserId};
 use crate::protocol::{MAX_EVENTS, Presence};
 
 /// Commands that may wait for one room.
@@ -117,9 +117,26 @@ impl Room {
             address: ctx.address(),
         };
         let asking = self.services.registry.send(up).into_actor(self);
-        Box::pin(asking.map(|present, room, _| {
+        Box::pin(asking.map(move |present, room, _| {
             room.online = present.unwrap_or_default().into_iter().collect();
+            room.tell_orphans(head);
         }))
+    }
+
+    /// Whoever still listens from before a failure is told to subscribe again.
+    fn tell_orphans(&self, head: Seq) {
+        for worker in self.services.workers.all() {
+            if worker
+                .hub
+                .try_send(hub::Lost {
+                    room: self.id,
+                    head,
+                })
+                .is_err()
+            {
+                log::warn!("room={} a hub is busy, listeners may hang", self.id);
+            }
+        }
     }
 
     fn handle_command(&mut self, command: Command, ctx: &mut Context<Self>) {
@@ -136,7 +153,13 @@ impl Room {
             } => {
                 self.subscribe(asker, who, from, reference.as_ref(), reply_to, ctx);
             }
-            Command::Unsubscribe { who, reply_to } => self.unsubscribe(who, reply_to, ctx),
+            Command::Unsubscribe {
+                asker,
+                who,
+                reply_to,
+            } => {
+                self.unsubscribe(asker, who, reply_to, ctx);
+            }
             Command::Read {
                 asker,
                 seq,

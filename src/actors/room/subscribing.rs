@@ -63,10 +63,18 @@ impl Room {
     /// Ends a subscription.
     pub(super) fn unsubscribe(
         &mut self,
+        asker: Asker,
         who: Subscriber,
         reply_to: Reply<()>,
         ctx: &mut Context<Self>,
     ) {
+        if self
+            .state
+            .as_ref()
+            .is_none_or(|state| state.is_hidden_from(asker))
+        {
+            return reply_to.refuse(Error::room_not_found());
+        }
         let (done, is_done) = oneshot::channel();
         let unsubscribe = hub::Unsubscribe {
             room: self.id,

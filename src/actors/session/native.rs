@@ -43,6 +43,9 @@ impl Session {
             };
         };
         let request = Request { asker, context };
+        if frame.command.is_err() && self.frames.check().is_err() {
+            self.count_refused();
+        }
         let served = frame.command.and_then(|command| {
             self.check_rates(asker, &command)?;
             self.serve(request.clone(), command, ctx)
@@ -107,7 +110,11 @@ impl Session {
             Command::Unsubscribe(it) => {
                 let who = self.subscriber(asker);
                 let room = self.room(it.room)?;
-                let done = room.ask(|reply_to| RoomCommand::Unsubscribe { who, reply_to });
+                let done = room.ask(|reply_to| RoomCommand::Unsubscribe {
+                    asker,
+                    who,
+                    reply_to,
+                });
                 self.answer_done(request, done, ctx);
             }
             Command::Join(join) => self.join(request, &join, ctx)?,

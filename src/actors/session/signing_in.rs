@@ -40,7 +40,7 @@ impl Session {
             let error = Error::new(ErrorCode::VersionUnsupported, message);
             return self.fail_hello(&context, &error);
         }
-        let known = identity.take();
+        let known = identity.clone();
         let (services, token) = (self.services.clone(), hello.token.clone());
         let verifying = async move {
             match (token, known) {

@@ -21,9 +21,7 @@ impl RoomState {
 
     /// A private room does not exist for those who are not in it.
     pub fn require_visible(&self, asker: Asker) -> Result<()> {
-        let guest_may = asker.role != UserRole::Guest || self.record.kind == RoomKind::Open;
-        let seen = self.member(asker.user).is_some() || (self.record.kind.is_public() && guest_may);
-        if !seen {
+        if self.is_hidden_from(asker) {
             return Err(Error::room_not_found());
         }
         if self.record.closed {
@@ -33,6 +31,13 @@ impl RoomState {
             ));
         }
         Ok(())
+    }
+
+    /// May the asker not even know that the room exists?
+    pub fn is_hidden_from(&self, asker: Asker) -> bool {
+        let guest_may = asker.role != UserRole::Guest || self.record.kind == RoomKind::Open;
+        let is_public = self.record.kind.is_public() && guest_may;
+        self.member(asker.user).is_none() && !is_public
     }
 
     fn require_role(&self, asker: Asker, least: Role) -> Result<()> {
