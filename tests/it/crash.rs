@@ -6,8 +6,8 @@ use rand::RngExt;
 use serde_json::json;
 
 use crate::support::{
-    Draft, Publisher, TestNode, World, assert_clean, assert_in_order, eventually, on_every_backend,
-    rounds, seconds,
+    Draft, Postgres, Publisher, TestNode, World, assert_clean, assert_in_order, eventually,
+    in_a_runtime, on_every_backend, rounds, seconds,
 };
 
 /// Five people, one message every 10 ms each.
@@ -111,6 +111,30 @@ fn a_node_told_to_stop_leaves_in_good_order() {
         reader.catch_up(&room, promised.last().unwrap().seq).await;
         reader.fill_holes(&room).await;
         assert_clean(&node.rest("bob"), &room, &promised, &[reader.view(&room)]).await;
+    });
+}
+
+#[test]
+fn killing_postgres_loses_nothing_either() {
+    in_a_runtime(async || {
+        let mut postgres = Postgres::start().await;
+        let world = World::at(&postgres.database().await);
+        let (node, room, mut reader) = with_a_reader(&world).await;
+        let writer = Publisher::start(&node, "ann", &room, Duration::from_millis(5)).await;
+        let writers = std::slice::from_ref(&writer);
+        for _ in 0..rounds(3) {
+            after_acks(writers, 100).await;
+            postgres.kill();
+            // Sockets stay, and answer; only what needs the database is refused meanwhile.
+            let draft = Draft::new(&room, "while it is away");
+            assert_eq!(reader.refused(draft.frame()).await, "unavailable");
+            postgres.restart().await;
+        }
+        after_acks(writers, 100).await;
+        let promised = writer.stop().await;
+        reader.catch_up(&room, promised.last().unwrap().seq).await;
+        assert_clean(&node.rest("bob"), &room, &promised, &[reader.view(&room)]).await;
+        assert_eq!(reader.view(&room).gaps, []);
     });
 }
 

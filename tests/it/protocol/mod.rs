@@ -2,6 +2,7 @@
 
 mod connection;
 mod ephemeral;
+mod heartbeat;
 mod limits;
 mod publishing;
 mod reading;

@@ -31,6 +31,7 @@ impl Publisher {
             name: sub.to_owned(),
             room: room.to_owned(),
             waiting: VecDeque::new(),
+            refused: 0,
             acknowledged: Vec::new(),
         };
         let (stop, acknowledged) = (Arc::default(), Arc::default());
@@ -62,6 +63,8 @@ struct Work {
     room: String,
     /// Sent and not yet acknowledged, oldest first.
     waiting: VecDeque<Draft>,
+    /// How many of them were refused for now.
+    refused: usize,
     acknowledged: Vec<Published>,
 }
 
@@ -78,17 +81,13 @@ impl Work {
         while !(stop.load(Ordering::Relaxed) && self.waiting.is_empty()) {
             let alive = tokio::select! {
                 _ = tick.tick() => {
-                    if !stop.load(Ordering::Relaxed) && self.waiting.len() < MOST_WAITING {
-                        sent += 1;
-                        let draft = Draft::new(&self.room, &format!("{} {sent}", self.name));
-                        self.client.ask(draft.frame()).await;
-                        self.waiting.push_back(draft);
-                    }
+                    self.speak(&mut sent, stop.load(Ordering::Relaxed)).await;
                     true
                 }
                 read = self.client.read() => read.is_some(),
             };
             if !alive {
+                self.client.come_back(&self.address, &self.token).await;
                 self.repeat().await;
             }
             self.collect();
@@ -97,9 +96,23 @@ impl Work {
         self.acknowledged
     }
 
-    /// Comes back and sends again what has no answer, in the order of the first time.
+    /// One message more; or, once everything that waits was refused, all of it again.
+    async fn speak(&mut self, sent: &mut u64, stopping: bool) {
+        if self.refused > 0 {
+            if self.refused >= self.waiting.len() {
+                self.repeat().await;
+            }
+        } else if !stopping && self.waiting.len() < MOST_WAITING {
+            *sent += 1;
+            let draft = Draft::new(&self.room, &format!("{} {sent}", self.name));
+            self.client.ask(draft.frame()).await;
+            self.waiting.push_back(draft);
+        }
+    }
+
+    /// Sends again what has no answer, in the order of the first time.
     async fn repeat(&mut self) {
-        self.client.come_back(&self.address, &self.token).await;
+        self.refused = 0;
         for draft in &self.waiting {
             self.client.ask(draft.frame()).await;
         }
@@ -116,6 +129,7 @@ impl Work {
                     self.acknowledged
                         .push(draft.acked(&self.client.user, &frame));
                 }
+                Some("error") if frame["retry"] == true => self.refused += 1,
                 Some("error") => panic!("a publisher was refused: {frame}"),
                 _ => {}
             }

@@ -18,7 +18,7 @@ pub const TEXT_BEGINS: u8 = 0x01;
 pub const TEXT_GOES_ON: u8 = 0x00;
 pub const TEXT_ENDS: u8 = 0x80;
 pub const PING: u8 = 0x89;
-const CLOSE: u8 = 0x88;
+pub const CLOSE: u8 = 0x88;
 
 impl RawSocket {
     /// Connects and upgrades.

@@ -53,14 +53,18 @@ pub fn rounds(everyday: usize) -> usize {
 impl World {
     /// A world on this backend, with limits that do not get in a load's way.
     pub async fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => Self::at("sqlite://madang.db"),
+            Backend::Postgres => Self::at(&Postgres::shared().await.database().await),
+        }
+    }
+
+    /// A world at this database, for instance one that the test may kill.
+    pub fn at(database: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("madang-test-")
             .tempdir()
             .expect("a temporary folder");
-        let database = match backend {
-            Backend::Sqlite => format!("sqlite://{}", folder.path().join("madang.db").display()),
-            Backend::Postgres => Postgres::shared().await.database().await,
-        };
         let seed = from_environment("SEED").unwrap_or_else(|| rand::rng().random_range(0..1 << 32));
         println!("SEED={seed}");
         let mut world = Self {
@@ -72,14 +76,14 @@ impl World {
         world.set("MADANG_AUTO_PROVISION", "true");
         world.set("MADANG_GUESTS", "true");
         world.set("RUST_LOG", "info");
-        world.set("DATABASE_URL", &database);
+        world.set("DATABASE_URL", database);
         for limit in LIMITS {
             world.set(&format!("MADANG_LIMIT_{limit}"), "0");
         }
         world
     }
 
-    /// The same world with another database, for instance one that the test may stop.
+    /// One more setting for the nodes that start from now on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.into(), value.into());
     }
