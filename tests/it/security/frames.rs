@@ -51,10 +51,10 @@ fn wanted(who: &str, kind: &str, room_kind: &str) -> Option<&'static str> {
         ("owner", "publish") => None,
         ("member", "publish") => (room_kind == "broadcast").then_some("forbidden"),
         ("owner" | "member", _) => None,
-        // Leaving the stream of a room that one never entered is no crime, and tells nothing.
-        (_, "unsubscribe") => None,
         (_, _) if room_kind == "group" => Some("room_not_found"),
         ("guest", _) if room_kind == "broadcast" => Some("room_not_found"),
+        // Leaving the stream of a room that one never entered is no crime.
+        (_, "unsubscribe") => None,
         ("outsider" | "guest", "join") => None,
         (_, _) => Some("not_a_member"),
     }
