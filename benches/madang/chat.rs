@@ -18,6 +18,9 @@ const FEW_ROOMS: usize = 50;
 /// Members of each room.
 const MEMBERS: usize = 10;
 
+/// Messages that each person has under way at saturation.
+const EACH_IN_FLIGHT: usize = 4;
+
 /// What is left of a stretch's answers is waited for at most this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(20);
 
@@ -100,13 +103,13 @@ impl<'a> Chat<'a> {
         })
     }
 
-    /// Everyone writes the next message as soon as the last one was answered: saturation.
+    /// Everyone writes the next message as soon as an earlier one was answered: saturation.
     pub fn saturate(&mut self, time: Duration) -> Outcome<Stretch> {
         let people = self.crowd.load.count();
         self.stretch(time, |chat, stretch, freed| {
             if stretch.sent == 0 {
-                return (0..people)
-                    .try_for_each(|link| chat.publish(link, Instant::now(), stretch));
+                let mut links = (0..people * EACH_IN_FLIGHT).map(|number| number % people);
+                return links.try_for_each(|link| chat.publish(link, Instant::now(), stretch));
             }
             let mut freed = std::mem::take(freed).into_iter();
             freed.try_for_each(|link| chat.publish(link, Instant::now(), stretch))

@@ -18,8 +18,11 @@ const PAGE: usize = 50;
 /// Messages in one append: as many as a room may hand over at once.
 const GATHERED: usize = 64;
 
-/// Pages read at each depth.
+/// Pages read at each depth, at most.
 const PAGES: usize = 300;
+
+/// Time spent at each depth, at most.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pages at one depth.
 struct Depth {
@@ -45,6 +48,10 @@ fn page(database: &Database, events: usize) -> Outcome<Row> {
         Rest::new(node.address, OWNER)?.create_room("history")?
     };
     fill(database, room.parse()?, events)?;
+    if let Database::Postgres(server) = database {
+        // A log that has grown to this size has been analyzed many times.
+        server.run("ANALYZE")?;
+    }
     note(&format!("{}: {events} events are in", database.name()));
 
     let node = Node::start(database)?;
@@ -104,8 +111,8 @@ fn fill(database: &Database, room: RoomId, events: usize) -> Outcome<()> {
 /// Reads pages that end at slightly different places around `depth` (a `seq`).
 fn read(node: &Node, reader: &Rest, room: &str, depth: usize) -> Outcome<Depth> {
     let mut times = Latencies::default();
-    let before = node.cpu()?;
-    for page in 0..PAGES {
+    let (begun, before) = (Instant::now(), node.cpu()?);
+    for page in (0..PAGES).take_while(|_| begun.elapsed() < PATIENCE) {
         let before = depth - page;
         let started = Instant::now();
         let path = format!("/rooms/{room}/messages?before={before}&limit={PAGE}");
@@ -115,7 +122,7 @@ fn read(node: &Node, reader: &Rest, room: &str, depth: usize) -> Outcome<Depth> 
             return Err(format!("{path} gives {}", String::from_utf8_lossy(&answer)).into());
         }
     }
-    let cpu = (node.cpu()? - before).as_secs_f64() / PAGES as f64;
+    let cpu = (node.cpu()? - before).as_secs_f64() / times.count() as f64;
     Ok(Depth {
         time: times.percentile(0.5),
         cpu,
