@@ -1,7 +1,9 @@
 # The same words here and in continuous integration. `make` alone lists them.
-# One set of build artefacts serves `check` and `test`; nothing is built in release but by `run` and `bench`.
+# One set of build artefacts serves `check` and `test`, with the fail points that `FAILPOINTS` sets; nothing
+# is built in release but by `run` and `bench`, and nothing there has fail points.
 
 CARGO ?= cargo
+TESTED := --locked --features failpoints
 
 .PHONY: help run check test bench deny
 
@@ -13,15 +15,15 @@ run: ## start a node on http://127.0.0.1:8080 with people and rooms to look at
 
 check: ## format, lints, documentation, migrations up and down on both databases
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --locked
+	$(CARGO) clippy --all-targets $(TESTED) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items $(TESTED)
 	scripts/needs.sh postgres
-	$(CARGO) test --locked --test it -- migrations:: tidy::
+	$(CARGO) test $(TESTED) --test it -- migrations:: tidy::
 
 test: ## install what the tests need, then run all of them
 	scripts/needs.sh postgres redis python node chromium
 	scripts/npm.sh tests/web
-	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test $(TESTED) --no-fail-fast
 
 bench: ## the table of figures, each against the floor of the same run
 	$(CARGO) bench --locked --bench madang

@@ -46,11 +46,13 @@ for need in "$@"; do "has_$need" || missing+=("$need"); done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 manager=
+for candidate in apt-get dnf apk pacman; do
   if command -v "$candidate" >/dev/null; then manager=$candidate; break; fi
 done
 [ -n "$manager" ] || give_up "no package manager known to this script was found"
 
 as_root=()
+if [ "$(id -u)" -ne 0 ]; then
   command -v sudo >/dev/null || give_up "not root, and there is no sudo"
   as_root=(sudo)
 fi

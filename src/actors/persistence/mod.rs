@@ -18,6 +18,7 @@ use super::{Reply, context};
 use crate::clock;
 use crate::db::{self, Appended, Mark, Store, StoreError};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::ids::{RoomId, UserId};
 
 /// Appends that may wait in the mailbox before they are counted in the backlog.
@@ -120,7 +121,12 @@ impl Persistence {
             return;
         };
         let store = self.store.clone();
-        let writing = tokio::task::spawn_blocking(move || store.append(&appends, clock::now_ms()));
+        let writing = tokio::task::spawn_blocking(move || {
+            failpoint::at("local::before_write");
+            let appended = store.append(&appends, clock::now_ms());
+            failpoint::at("local::after_write");
+            appended
+        });
         let done = writing.into_actor(self).map(|outcome, writer, ctx| {
             // A panic in the store is a failed write like any other: repeated.
             let outcome = outcome.unwrap_or_else(|failed| {
