@@ -11,6 +11,7 @@ mod lock;
 mod migrations;
 mod models;
 mod open;
+mod placing;
 mod plan;
 #[expect(
     clippy::duplicate_mod,
@@ -29,8 +30,8 @@ pub use handle::Db;
 pub use open::{OpenError, OpenOptions, migrate};
 pub use records::*;
 
-use crate::ids::{LoginId, RoomId, Seq, UserId};
-use crate::protocol::Event;
+use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
+use crate::protocol::{ClientId, Event, Place};
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,20 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// Why a write-back wrote nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The life that it belongs to is over, or has not begun.
+    #[error("another life of the hot log writes now: {current:?}")]
+    Fenced {
+        /// The present one.
+        current: Option<String>,
+    },
+    /// The database did not do it; the outcome is unknown, a repeat is harmless.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Everything that the program asks of a database. Blocking: call it through [`Db`].
 pub trait Store: Send + Sync {
     // -- the log ---------------------------------------------------------------------
@@ -64,6 +79,40 @@ pub trait Store: Send + Sync {
     /// is `Poison` and takes nobody with it. What is `Stale` is told everything up to the end
     /// of this batch. On `Err` nothing is known: repeat the same batch.
     fn append(&self, batch: &[Append], now: i64) -> Result<Vec<Appended>, StoreError>;
+
+    /// Writes events that have their places already, of many rooms in one transaction with
+    /// everything that follows from them: the write-back of a hot log.
+    ///
+    /// Answers in the order of `batch`; a room in trouble keeps no other from being written.
+    /// Idempotent: what stands already is compared by sender, `client_id` and kind, and not
+    /// written again. An event whose id stands at another number, and one that the database
+    /// refuses for good, is replaced by a `void` event ([`crate::protocol::Draft::stand_in`]);
+    /// the refused one is kept in `dead_letters`.
+    ///
+    /// # Errors
+    /// `Fenced` when `life` is not [`Store::life`], which is held until the commit: whoever
+    /// was stopped in an old life never writes again. On `Store` repeat the same batch.
+    fn write(&self, life: &str, batch: &[Placed]) -> Result<Vec<Written>, WriteError>;
+
+    /// Where the events with these ids stand, with their digests; in the order of `ids`.
+    fn find(
+        &self,
+        room: RoomId,
+        ids: &[(UserId, ClientId)],
+    ) -> Result<Vec<Option<(i64, Place)>>, StoreError>;
+
+    /// What the hot log needs to take a room up; one row.
+    fn seed_of(&self, room: RoomId) -> Result<Option<SeedRecord>, StoreError>;
+
+    /// Gives a room's log a new life: positions of the old one mean nothing any more.
+    fn renew_epoch(&self, room: RoomId) -> Result<Epoch, StoreError>;
+
+    /// The present life of the hot log.
+    fn life(&self) -> Result<Option<String>, StoreError>;
+
+    /// Ends the life `old` and begins `new`, unless another has begun meanwhile. Waits for
+    /// the writes of the old one that are under way. True also for a repeat.
+    fn begin_life(&self, old: Option<&str>, new: &str) -> Result<bool, StoreError>;
 
     /// A range of a room's log, ascending, at most `limit`, nothing below `floor` (inclusive).
     fn events(

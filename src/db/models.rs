@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use serde::Serialize;
 
+use super::placing::Standing;
 use super::plan::{NewEvent, RoomFold};
 use super::schema::{events, logins, members, rooms, users};
 use super::{
@@ -158,6 +159,28 @@ impl TakenRow {
             at: self.at,
         };
         (self.digest, place)
+    }
+}
+
+/// What tells one event at a place from another.
+#[derive(Debug, QueryableByName)]
+#[diesel(table_name = events)]
+pub(crate) struct StandingRow {
+    room: i64,
+    seq: i64,
+    kind: String,
+    sender: i64,
+    client_id: String,
+}
+
+impl From<StandingRow> for ((RoomId, Seq), Standing) {
+    fn from(row: StandingRow) -> Self {
+        let standing = Standing {
+            sender: UserId::from_raw(row.sender),
+            client_id: row.client_id,
+            kind: row.kind,
+        };
+        ((RoomId::from_raw(row.room), Seq(row.seq)), standing)
     }
 }
 

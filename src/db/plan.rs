@@ -150,7 +150,7 @@ impl<'a> Checked<'a> {
 }
 
 /// What a draft does; `None` when its body does not say.
-fn effect(draft: &Draft) -> Option<Effect> {
+pub(super) fn effect(draft: &Draft) -> Option<Effect> {
     if draft.body.contains('\0') || draft.kind.as_str().contains('\0') {
         return None;
     }
@@ -168,7 +168,15 @@ fn effect(draft: &Draft) -> Option<Effect> {
             };
             Effect::Member(change, role)
         }
-        EventKind::Room => Effect::Room(serde_json::from_str(&draft.body).ok()?),
+        EventKind::Room => {
+            let change: RoomChange = serde_json::from_str(&draft.body).ok()?;
+            let texts = [change.name.as_ref(), change.topic.iter().flatten().next()];
+            // Escaped in the body, it would still be refused in a column of its own.
+            if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+                return None;
+            }
+            Effect::Room(change)
+        }
         _ => Effect::None,
     })
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Text};
 
 use super::StoreError;
 use super::fault::is_refusal;
-use super::models::{FoldRow, MemberRow, NewEventRow, TakenRow};
+use super::models::{FoldRow, MemberRow, NewEventRow, StandingRow, TakenRow};
 use super::plan::NewEvent;
 use super::schema;
 
@@ -20,12 +20,20 @@ pub(super) mod append;
 pub(super) mod backend;
 #[path = "queries/events.rs"]
 pub(super) mod events;
+#[path = "queries/folding.rs"]
+pub(super) mod folding;
+#[path = "queries/inserting.rs"]
+pub(super) mod inserting;
+#[path = "queries/lives.rs"]
+pub(super) mod lives;
 #[path = "queries/logins.rs"]
 pub(super) mod logins;
 #[path = "queries/rooms.rs"]
 pub(super) mod rooms;
 #[path = "queries/users.rs"]
 pub(super) mod users;
+#[path = "queries/write_back.rs"]
+pub(super) mod write_back;
 
 /// The connection that the shared query files speak to.
 pub(super) type Conn = PgConnection;
@@ -71,9 +79,11 @@ pub(super) fn lock_members(conn: &mut Conn, keys: &[[i64; 2]]) -> QueryResult<Ve
     .load(conn)
 }
 
-/// Those of these events whose ids are taken.
-pub(super) fn find_events(conn: &mut Conn, wanted: &[NewEvent<'_>]) -> QueryResult<Vec<TakenRow>> {
-    let keys: Vec<_> = wanted.iter().map(NewEvent::raw_key).collect();
+/// The events that have these ids: room, sender, `client_id`.
+pub(super) fn find_events(
+    conn: &mut Conn,
+    keys: &[(i64, i64, &str)],
+) -> QueryResult<Vec<TakenRow>> {
     sql_query(
         "SELECT events.* FROM UNNEST($1, $2, $3) AS key (room, sender, client_id) \
          JOIN events ON events.room = key.room AND events.sender = key.sender \
@@ -83,6 +93,25 @@ pub(super) fn find_events(conn: &mut Conn, wanted: &[NewEvent<'_>]) -> QueryResu
     .bind::<Array<BigInt>, _>(keys.iter().map(|key| key.1).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(keys.iter().map(|key| key.2).collect::<Vec<_>>())
     .load(conn)
+}
+
+/// The events that stand at these numbers: room, first, last.
+pub(super) fn stretches(conn: &mut Conn, keys: &[[i64; 3]]) -> QueryResult<Vec<StandingRow>> {
+    numbers(
+        "SELECT events.* FROM UNNEST($1, $2, $3) AS key (room, first, last) \
+         JOIN events ON events.room = key.room AND events.seq BETWEEN key.first AND key.last",
+        keys,
+    )
+    .load(conn)
+}
+
+/// The present life, kept from ending until the transaction does.
+pub(super) fn hold_life(conn: &mut Conn) -> QueryResult<Option<String>> {
+    schema::lives::table
+        .select(schema::lives::name)
+        .for_share()
+        .first(conn)
+        .optional()
 }
 
 /// Writes events. `COPY` is twice as fast as any `INSERT`, and stops at what is there

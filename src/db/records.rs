@@ -246,6 +246,63 @@ pub enum Fate {
     Poison,
 }
 
+/// Events of one room that have their places already, ascending and dense.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Whose log.
+    pub room: RoomId,
+    /// What is to stand there; what lies beyond a gap is left out.
+    pub events: Vec<Event>,
+}
+
+/// What became of a [`Placed`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Written {
+    /// All of it stands in the database.
+    Done {
+        /// The newest event of the room there, which may be further than asked.
+        head: Seq,
+        /// Those that this call wrote, as they stand there, in order.
+        new: Vec<Event>,
+        /// Which of those are placeholders of events that the database refuses for good.
+        poisoned: Vec<Seq>,
+    },
+    /// The first event lies beyond `head + 1`: bring what lies between.
+    Behind {
+        /// The newest event of the room in the database.
+        head: Seq,
+    },
+    /// Another event (other sender, `client_id` or kind) already stands at one of the
+    /// numbers, or that number is missing below the head. Nothing of this was written.
+    Conflict {
+        /// Which number.
+        at: Seq,
+        /// The newest event of the room in the database.
+        head: Seq,
+    },
+    /// There is no such room.
+    NoRoom,
+}
+
+/// What the hot log needs to know to take a room up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeedRecord {
+    /// Which life the room's log is in.
+    pub epoch: Epoch,
+    /// The newest event.
+    pub head: Seq,
+    /// How many messages it has: `n` of the newest event.
+    pub messages: i64,
+    /// When the newest event was written, Unix milliseconds.
+    pub changed_at: i64,
+    /// The newest time that a `client_id` in it carries, Unix milliseconds.
+    pub newest_id_at: i64,
+    /// The newest event that took a right away.
+    pub rights: Seq,
+    /// The newest event that changed who is a member.
+    pub membership: Seq,
+}
+
 /// What a person may do on the whole system.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,

@@ -1,6 +1,16 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    dead_letters (room, seq) {
+        room -> Int8,
+        seq -> Int8,
+        at -> Int8,
+        reason -> Text,
+        event -> Text,
+    }
+}
+
+diesel::table! {
     events (room, seq) {
         room -> Int8,
         seq -> Int8,
@@ -15,6 +25,14 @@ diesel::table! {
         at -> Int8,
         body -> Text,
         digest -> Int8,
+    }
+}
+
+diesel::table! {
+    lives (id) {
+        id -> Int8,
+        name -> Text,
+        begun_at -> Int8,
     }
 }
 
@@ -106,7 +124,9 @@ diesel::joinable!(logins -> users (user_id));
 diesel::joinable!(refresh_tokens -> logins (login));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    dead_letters,
     events,
+    lives,
     logins,
     members,
     mentions,

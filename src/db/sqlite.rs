@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::StoreError;
 use super::fault::is_refusal;
-use super::models::{FoldRow, MemberRow, NewEventRow, TakenRow};
+use super::models::{FoldRow, MemberRow, NewEventRow, StandingRow, TakenRow};
 use super::plan::NewEvent;
 use super::schema;
 
@@ -20,12 +20,20 @@ pub(super) mod append;
 pub(super) mod backend;
 #[path = "queries/events.rs"]
 pub(super) mod events;
+#[path = "queries/folding.rs"]
+pub(super) mod folding;
+#[path = "queries/inserting.rs"]
+pub(super) mod inserting;
+#[path = "queries/lives.rs"]
+pub(super) mod lives;
 #[path = "queries/logins.rs"]
 pub(super) mod logins;
 #[path = "queries/rooms.rs"]
 pub(super) mod rooms;
 #[path = "queries/users.rs"]
 pub(super) mod users;
+#[path = "queries/write_back.rs"]
+pub(super) mod write_back;
 
 /// The connection that the shared query files speak to.
 pub(super) type Conn = SqliteConnection;
@@ -64,15 +72,35 @@ pub(super) fn lock_members(conn: &mut Conn, keys: &[[i64; 2]]) -> QueryResult<Ve
     .load(conn)
 }
 
-/// Those of these events whose ids are taken.
-pub(super) fn find_events(conn: &mut Conn, wanted: &[NewEvent<'_>]) -> QueryResult<Vec<TakenRow>> {
-    let keys: Vec<_> = wanted.iter().map(NewEvent::raw_key).collect();
+/// The events that have these ids: room, sender, `client_id`.
+pub(super) fn find_events(
+    conn: &mut Conn,
+    keys: &[(i64, i64, &str)],
+) -> QueryResult<Vec<TakenRow>> {
     listed(
         "SELECT events.* FROM json_each(?) AS key JOIN events ON events.room = key.value ->> 0 \
          AND events.sender = key.value ->> 1 AND events.client_id = key.value ->> 2",
-        &keys,
+        keys,
     )
     .load(conn)
+}
+
+/// The events that stand at these numbers: room, first, last.
+pub(super) fn stretches(conn: &mut Conn, keys: &[[i64; 3]]) -> QueryResult<Vec<StandingRow>> {
+    numbers(
+        "SELECT events.* FROM json_each(?) AS key JOIN events ON events.room = key.value ->> 0 \
+         AND events.seq BETWEEN key.value ->> 1 AND key.value ->> 2",
+        keys,
+    )
+    .load(conn)
+}
+
+/// The present life; the transaction is the only one that writes.
+pub(super) fn hold_life(conn: &mut Conn) -> QueryResult<Option<String>> {
+    schema::lives::table
+        .select(schema::lives::name)
+        .first(conn)
+        .optional()
 }
 
 /// Writes events; stops at one that is there already.

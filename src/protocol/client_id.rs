@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// A lower-case UUIDv7 or an upper-case ULID: both begin with the time they were made.
@@ -15,6 +16,17 @@ impl ClientId {
     /// An id for an event that the node itself makes.
     pub fn generate() -> Self {
         Self(Uuid::now_v7().to_string().into())
+    }
+
+    /// The id of an event that follows from others: made at `at`, and the same whoever makes
+    /// it from the same words.
+    pub fn derived(at: i64, words: &str) -> Self {
+        let hash = Sha256::digest(words);
+        let mut bits = [0; 10];
+        bits.copy_from_slice(&hash[..10]);
+        let at = u64::try_from(at).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(at, &bits).into_uuid();
+        Self(id.to_string().into())
     }
 
     /// Reads a client's id; anything that is not canonical is `None`.
@@ -107,6 +119,15 @@ mod tests {
         ] {
             assert_eq!(ClientId::parse(id).map(|id| id.made_at()), Some(at), "{id}");
         }
+    }
+
+    #[test]
+    fn what_is_derived_is_canonical_and_follows_from_its_words() {
+        let id = ClientId::derived(1_729_844_769_791, "a");
+        assert_eq!(ClientId::parse(id.as_str()), Some(id.clone()));
+        assert_eq!(id.made_at(), 1_729_844_769_791);
+        assert_eq!(id, ClientId::derived(1_729_844_769_791, "a"));
+        assert_ne!(id, ClientId::derived(1_729_844_769_791, "b"));
     }
 
     #[test]

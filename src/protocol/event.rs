@@ -180,6 +180,46 @@ impl Draft {
     }
 }
 
+/// Why an event has no place of its own, and a `void` event stands there instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voided {
+    /// The same event already stands at another number.
+    Repeats,
+    /// The database refuses it for good.
+    Lost,
+}
+
+impl Draft {
+    /// What stands at `seq` instead of this draft: by the same sender, under an id that
+    /// whoever replaces it finds as well.
+    pub fn stand_in(&self, room: RoomId, seq: Seq, why: Voided) -> Self {
+        let body = match why {
+            Voided::Repeats => r#"{"repeats":true}"#,
+            Voided::Lost => r#"{"lost":true}"#,
+        };
+        Self::void(self.from, self.stand_in_id(room, seq), body)
+    }
+
+    /// The id of [`Draft::stand_in`].
+    pub fn stand_in_id(&self, room: RoomId, seq: Seq) -> ClientId {
+        let words = format!("{room} {seq} {}", self.client_id);
+        ClientId::derived(self.client_id.made_at(), &words)
+    }
+
+    fn void(from: UserId, client_id: ClientId, body: &str) -> Self {
+        Self {
+            kind: EventKind::Void,
+            from,
+            client_id,
+            target: None,
+            reply_to: None,
+            thread: None,
+            mentions: Vec::new(),
+            body: body.into(),
+        }
+    }
+}
+
 /// Where the log put a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -206,6 +246,18 @@ impl Event {
     /// Its number in the room.
     pub fn seq(&self) -> Seq {
         self.place.seq
+    }
+
+    /// Fills a number whose event nobody has any more: the same one, whoever fills it. It
+    /// was sent by nobody, which is user 0.
+    pub fn filler(room: RoomId, place: Place) -> Self {
+        // No time of its own: ids in it must not look newer than those of people.
+        let id = ClientId::derived(0, &format!("{room} {}", place.seq));
+        Self {
+            room,
+            place,
+            draft: Draft::void(UserId::from_raw(0), id, "{}"),
+        }
     }
 }
 

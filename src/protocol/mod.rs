@@ -10,7 +10,7 @@ mod reply;
 
 pub use client_id::ClientId;
 pub use codes::{CloseCode, ErrorCode, Retry};
-pub use event::{Draft, Entry, Event, EventKind, MemberChange, Place};
+pub use event::{Draft, Entry, Event, EventKind, MemberChange, Place, Voided};
 pub use frame::*;
 pub use reply::*;
 

@@ -2,14 +2,15 @@
 
 use diesel::r2d2::{ConnectionManager, PooledConnection};
 
-use super::{Conn, append, events, logins, rooms, users};
+use super::{Conn, append, events, lives, logins, rooms, users, write_back};
 use crate::db::lock::Holder;
 use crate::db::{
-    Append, Appended, LoadedRoom, LoginRecord, Mark, Membership, NewRoom, Range, RoomRecord,
-    Rotation, Select, Store, StoreError, UserPatch, UserRecord,
+    Append, Appended, LoadedRoom, LoginRecord, Mark, Membership, NewRoom, Placed, Range,
+    RoomRecord, Rotation, SeedRecord, Select, Store, StoreError, UserPatch, UserRecord, WriteError,
+    Written,
 };
-use crate::ids::{LoginId, RoomId, Seq, UserId};
-use crate::protocol::Event;
+use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
+use crate::protocol::{ClientId, Event, Place};
 
 type Manager = ConnectionManager<Conn>;
 /// Connections of this kind, lent one at a time.
@@ -33,7 +34,7 @@ impl Backend {
         ask(&mut *borrow(&self.readers)?)
     }
 
-    fn write<T>(
+    fn change<T>(
         &self,
         change: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -49,7 +50,36 @@ fn borrow(pool: &Pool) -> Result<PooledConnection<Manager>, StoreError> {
 impl Store for Backend {
     fn append(&self, batch: &[Append], now: i64) -> Result<Vec<Appended>, StoreError> {
         self.holder.check()?;
-        self.write(|conn| append::append(conn, batch, now))
+        self.change(|conn| append::append(conn, batch, now))
+    }
+
+    fn write(&self, life: &str, batch: &[Placed]) -> Result<Vec<Written>, WriteError> {
+        self.holder.check()?;
+        write_back::write_back(&mut *borrow(&self.writers)?, life, batch)
+    }
+
+    fn find(
+        &self,
+        room: RoomId,
+        ids: &[(UserId, ClientId)],
+    ) -> Result<Vec<Option<(i64, Place)>>, StoreError> {
+        self.read(|conn| events::find(conn, room, ids))
+    }
+
+    fn seed_of(&self, room: RoomId) -> Result<Option<SeedRecord>, StoreError> {
+        self.read(|conn| rooms::seed_of(conn, room))
+    }
+
+    fn renew_epoch(&self, room: RoomId) -> Result<Epoch, StoreError> {
+        self.change(|conn| rooms::renew_epoch(conn, room))
+    }
+
+    fn life(&self) -> Result<Option<String>, StoreError> {
+        self.read(lives::life)
+    }
+
+    fn begin_life(&self, old: Option<&str>, new: &str) -> Result<bool, StoreError> {
+        self.change(|conn| lives::begin_life(conn, old, new))
     }
 
     fn events(
@@ -68,11 +98,11 @@ impl Store for Backend {
     }
 
     fn save_marks(&self, marks: &[(RoomId, UserId, Mark)]) -> Result<(), StoreError> {
-        self.write(|conn| events::save_marks(conn, marks))
+        self.change(|conn| events::save_marks(conn, marks))
     }
 
     fn create_room(&self, room: &NewRoom) -> Result<RoomRecord, StoreError> {
-        self.write(|conn| rooms::create_room(conn, room))
+        self.change(|conn| rooms::create_room(conn, room))
     }
 
     fn room(&self, room: RoomId) -> Result<Option<RoomRecord>, StoreError> {
@@ -105,7 +135,7 @@ impl Store for Backend {
     }
 
     fn create_user(&self, user: &UserRecord) -> Result<(), StoreError> {
-        self.write(|conn| users::create_user(conn, user))
+        self.change(|conn| users::create_user(conn, user))
     }
 
     fn user(&self, user: UserId) -> Result<Option<UserRecord>, StoreError> {
@@ -129,15 +159,15 @@ impl Store for Backend {
     }
 
     fn update_user(&self, user: UserId, patch: &UserPatch) -> Result<UserRecord, StoreError> {
-        self.write(|conn| users::update_user(conn, user, patch))
+        self.change(|conn| users::update_user(conn, user, patch))
     }
 
     fn resign_user(&self, user: UserId, now: i64) -> Result<(), StoreError> {
-        self.write(|conn| users::resign_user(conn, user, now))
+        self.change(|conn| users::resign_user(conn, user, now))
     }
 
     fn create_login(&self, login: &LoginRecord, token_hash: &str) -> Result<(), StoreError> {
-        self.write(|conn| logins::create_login(conn, login, token_hash))
+        self.change(|conn| logins::create_login(conn, login, token_hash))
     }
 
     fn rotate_login(
@@ -147,7 +177,7 @@ impl Store for Backend {
         now: i64,
         expires_at: i64,
     ) -> Result<Rotation, StoreError> {
-        self.write(|conn| logins::rotate_login(conn, token_hash, next_hash, now, expires_at))
+        self.change(|conn| logins::rotate_login(conn, token_hash, next_hash, now, expires_at))
     }
 
     fn logins(&self, user: UserId) -> Result<Vec<LoginRecord>, StoreError> {
@@ -159,11 +189,11 @@ impl Store for Backend {
         user: UserId,
         login: Option<LoginId>,
     ) -> Result<Vec<LoginRecord>, StoreError> {
-        self.write(|conn| logins::end_logins(conn, user, login))
+        self.change(|conn| logins::end_logins(conn, user, login))
     }
 
     fn end_login_of(&self, token_hash: &str) -> Result<Option<LoginRecord>, StoreError> {
-        self.write(|conn| logins::end_login_of(conn, token_hash))
+        self.change(|conn| logins::end_login_of(conn, token_hash))
     }
 
     fn has_login(&self, login: LoginId) -> Result<bool, StoreError> {
@@ -171,6 +201,6 @@ impl Store for Backend {
     }
 
     fn sweep_logins(&self, now: i64) -> Result<usize, StoreError> {
-        self.write(|conn| logins::sweep_logins(conn, now))
+        self.change(|conn| logins::sweep_logins(conn, now))
     }
 }

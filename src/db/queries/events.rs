@@ -1,15 +1,15 @@
 //! Reading the log, and the marks that stand in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 
-use super::{Conn, lock_rooms, move_marks, read, write};
+use super::{Conn, find_events, lock_rooms, move_marks, read, write};
 use crate::db::models::EventRow;
 use crate::db::schema::{events as entries, members, rooms};
 use crate::db::{Mark, Range, Select, StoreError};
 use crate::ids::{RoomId, Seq, UserId};
-use crate::protocol::{Event, EventKind};
+use crate::protocol::{ClientId, Event, EventKind, Place};
 
 /// See [`crate::db::Store::events`].
 pub(crate) fn events(
@@ -43,6 +43,25 @@ pub(crate) fn events(
         rows.reverse();
     }
     rows.into_iter().map(Event::try_from).collect()
+}
+
+/// See [`crate::db::Store::find`].
+pub(crate) fn find(
+    conn: &mut Conn,
+    room: RoomId,
+    ids: &[(UserId, ClientId)],
+) -> Result<Vec<Option<(i64, Place)>>, StoreError> {
+    let key = |(user, id): &(UserId, ClientId)| (user.raw(), id.as_str().to_owned());
+    let keys: Vec<_> = ids
+        .iter()
+        .map(|(user, id)| (room.raw(), user.raw(), id.as_str()))
+        .collect();
+    let mut found = HashMap::with_capacity(ids.len());
+    for row in find_events(conn, &keys)? {
+        let (_, sender, client_id) = row.raw_key();
+        found.insert((sender, client_id.to_owned()), row.taken());
+    }
+    Ok(ids.iter().map(|id| found.get(&key(id)).copied()).collect())
 }
 
 /// See [`crate::db::Store::mark_at`].

@@ -7,10 +7,11 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::{Conn, events, read, write};
-use crate::db::models::{EventRow, MemberRow, RoomRow, containing};
+use crate::db::models::{EventRow, FoldRow, MemberRow, RoomRow, containing};
 use crate::db::schema::{events as entries, members, mentions, rooms};
 use crate::db::{
-    LoadedRoom, MemberRecord, Membership, NewRoom, Range, RoomKind, RoomRecord, Select, StoreError,
+    LoadedRoom, MemberRecord, Membership, NewRoom, Range, RoomKind, RoomRecord, SeedRecord, Select,
+    StoreError,
 };
 use crate::ids::{Epoch, RoomId, Seq, UserId};
 use crate::protocol::Event;
@@ -69,6 +70,39 @@ pub(crate) fn room(conn: &mut Conn, room: RoomId) -> Result<Option<RoomRecord>, 
         .first(conn)
         .optional()?;
     row.map(RoomRecord::try_from).transpose()
+}
+
+/// See [`crate::db::Store::seed_of`].
+pub(crate) fn seed_of(conn: &mut Conn, room: RoomId) -> Result<Option<SeedRecord>, StoreError> {
+    let row: Option<(String, FoldRow)> = rooms::table
+        .find(room.raw())
+        .select((rooms::epoch, FoldRow::as_select()))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(epoch, row)| {
+        let (_, fold) = row.into();
+        SeedRecord {
+            epoch: Epoch::from(epoch),
+            head: fold.head,
+            messages: fold.messages,
+            changed_at: fold.changed_at,
+            newest_id_at: fold.newest_id_at,
+            rights: fold.rights,
+            membership: fold.membership,
+        }
+    }))
+}
+
+/// See [`crate::db::Store::renew_epoch`].
+pub(crate) fn renew_epoch(conn: &mut Conn, room: RoomId) -> Result<Epoch, StoreError> {
+    let epoch = Epoch::random();
+    let renewed = diesel::update(rooms::table.find(room.raw()))
+        .set(rooms::epoch.eq(epoch.to_string()))
+        .execute(conn)?;
+    if renewed == 0 {
+        return Err(StoreError::Gone);
+    }
+    Ok(epoch)
 }
 
 /// See [`crate::db::Store::heads`].
