@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -20,7 +20,6 @@ use crate::db::{Db, OpenError, OpenOptions};
 use crate::http;
 use crate::identity::{Identities, Tokens};
 use crate::limits::Rates;
-use crate::protocol::CloseCode;
 
 /// How long an append may wait before its sender is told that nobody knows.
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
@@ -100,31 +99,26 @@ impl Node {
         &self.services
     }
 
-    /// Stops in order: no new connections, sessions are told to come back elsewhere, what
-    /// is not written yet is written.
+    /// Stops in order: not ready any more, everybody is sent away, what is not written yet is
+    /// written. REST is served until the end.
     pub async fn stop(self) {
-        self.services.draining.store(true, Ordering::Relaxed);
+        self.stop_with(false).await;
+    }
+
+    /// The same; with `moves` there are other nodes that people can go to.
+    pub async fn stop_with(self, moves: bool) {
+        self.services.drain(moves);
         self.sweeper.abort();
-        self.server.pause().await;
-        for worker in self.services.workers.all() {
-            // A hub that is gone has no sessions to tell.
-            let _ = worker
-                .hub
-                .send(hub::CloseAll {
-                    code: CloseCode::Drain,
-                })
-                .await;
-        }
         self.farewell().await;
         let (reply_to, flushed) = Reply::channel();
         let asked = self.services.persistence.send(Flush { reply_to }).await;
         if asked.is_err() || flushed.await.is_err() {
             log::error!("some read marks could not be written before the end");
         }
-        self.server.stop(false).await;
+        self.server.stop(true).await;
     }
 
-    /// Waits until everybody has taken their close frame, but not for ever.
+    /// Waits until everybody has gone, but not for ever.
     async fn farewell(&self) {
         let sessions = async || {
             let mut sessions = 0;

@@ -12,6 +12,7 @@
 //! server; registry and persistence on the main thread. What crosses threads is a message.
 
 pub mod directory;
+mod draining;
 pub mod hub;
 pub mod lane;
 pub mod persistence;

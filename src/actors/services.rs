@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -97,11 +97,6 @@ impl Workers {
 }
 
 impl Services {
-    /// Is the node stopping?
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
     /// A room, to tell or ask it something.
     pub fn room(&self, room: RoomId) -> Handle<RoomId> {
         Handle {

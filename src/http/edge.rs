@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use actix_http::ConnectionType;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -43,9 +45,12 @@ pub(super) async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let origin = match request.app_data::<web::Data<Services>>() {
-        Some(services) => Origin::of(&request, &services.config.allowed_origins),
-        None => Origin::Foreign,
+    let (origin, stops) = match request.app_data::<web::Data<Services>>() {
+        Some(services) => (
+            Origin::of(&request, &services.config.allowed_origins),
+            services.is_draining(),
+        ),
+        None => (Origin::Foreign, false),
     };
     let mut response = match origin.preflight(&request) {
         Some(answer) => request.into_response(answer),
@@ -55,6 +60,11 @@ pub(super) async fn guard(
             .map_err(|_| Problem::TooSlow)??
             .map_into_boxed_body(),
     };
+    if stops && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // Proxies keep connections; the next request on this one shall go to another node.
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
     origin.add_headers(response.headers_mut());
     add_careful(response.headers_mut());
     Ok(response)

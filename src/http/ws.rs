@@ -20,6 +20,9 @@ use crate::protocol::ErrorCode;
 const SUBPROTOCOLS: [&str; 1] = ["madang.v1"];
 /// When a client may try again that found no place: long enough for others to go.
 const RETRY_AFTER_SECONDS: u64 = 30;
+/// When it may try again that came to a node which stops: behind a load balancer the next try
+/// goes elsewhere.
+const RETRY_STOPPING_SECONDS: u64 = 1;
 
 /// Upgrades a request to a WebSocket and starts its session.
 pub(super) async fn upgrade(
@@ -27,6 +30,9 @@ pub(super) async fn upgrade(
     payload: web::Payload,
     services: web::Data<Services>,
 ) -> actix_web::Result<HttpResponse> {
+    if services.is_draining() {
+        return Ok(Problem::from(stopping()).error_response());
+    }
     let places = match take_places(&request, &services) {
         Ok(places) => places,
         Err(error) => return Ok(Problem::from(error).error_response()),
@@ -61,6 +67,15 @@ pub(super) async fn upgrade(
     };
     Session::start_here(services.into_inner(), connected, payload, lane.clone());
     Ok(response.streaming(Outbound(lane)))
+}
+
+/// Another node takes the client, or this one once it is back.
+fn stopping() -> Error {
+    Error::new(
+        ErrorCode::Unavailable,
+        "this node is about to stop; connect again",
+    )
+    .retry_after(RETRY_STOPPING_SECONDS * 1000)
 }
 
 /// The connection's places in the limits of the node and of its address.

@@ -34,6 +34,7 @@ pub enum ServerFrame<'a> {
     Presence(PresenceNotice),
     Inbox(Inbox<'a>),
     Account(Account),
+    Move(Move),
 }
 
 impl ServerFrame<'_> {
@@ -369,4 +370,20 @@ pub enum AccountNotice {
     Read,
     Profile,
     Invited,
+}
+
+/// `move`: the client shall go on over another connection, and then close this one.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[expect(missing_docs, reason = "docs/PROTOCOL.md, server frames")]
+pub struct Move {
+    pub after_ms: u64,
+    pub reason: MoveReason,
+}
+
+/// Why somebody shall move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveReason {
+    /// The node is about to stop.
+    Drain,
 }

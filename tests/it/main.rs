@@ -14,6 +14,7 @@ mod access;
 mod broker_contract;
 mod churn;
 mod crash;
+mod drain;
 mod migrations;
 mod protocol;
 mod python;

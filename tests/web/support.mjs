@@ -146,6 +146,15 @@ export class Person {
   }
 }
 
+/** Waits for something of ours, not of a page. */
+export async function comesTrue(what, holds) {
+  const until = Date.now() + PATIENCE_MS;
+  while (!holds()) {
+    assert.ok(Date.now() < until, `never came true: ${what}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
 /** Refusals that a step provokes; the browser reports each as an error of the network. */
 const isExpected = (text) =>
   /status of (400|401|403|404|409|422|429|503)|WebSocket connection to|ERR_CONNECTION|ERR_EMPTY/.test(text);

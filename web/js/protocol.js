@@ -1,5 +1,6 @@
 // The native protocol, version 1, from the client's side. Everything that a chat client has to
-// know stands in this one file, and nothing about pages: copy it, or read it and write your own.
+// know stands in this file and codes.js, and nothing about pages: copy them, or read them and
+// write your own.
 //
 //   const token = async () => ({ token: "eyJ…" });
 //   const client = new MadangClient({ url: "wss://chat.example/v1/ws", token });
@@ -11,8 +12,13 @@
 // What `on` tells: `state`, `welcome`, `snapshot`, `resumed`, `event`, `gap`, `lost`, and the
 // frames `receipt typing presence inbox account` as they came.
 
+import { ProtocolError, afterClose, disconnected, unanswered, uuid7 } from "./codes.js";
+
+export { ProtocolError, uuid7 };
+
 const ANSWER_MS = 10_000; // how long an answer may take before the outcome counts as unknown
 const WELCOME_MS = 15_000; // how long a new connection may take to greet us
+const LEAVE_MS = 5000; // how long one that we have moved away from may still answer
 const TRIES = 6; // refusals that a message may meet before its sender is told
 const LONGEST_WAIT_MS = 30_000; // the longest pause between two attempts to connect
 const RENEW_AHEAD_MS = 60_000; // a token is renewed this long before it runs out
@@ -22,43 +28,13 @@ const PAGE = 200; // the most events that the node puts in one frame
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const backoff = (attempt, longest) => Math.random() * Math.min(1000 * 2 ** attempt, longest);
 
-/** What went wrong, with the node's own code and name; `retry` says whether to repeat. */
-export class ProtocolError extends Error {
-  constructor({ code = 0, name, message = name, retry = true, retry_after_ms, detail }) {
-    super(message);
-    Object.assign(this, { code, name, retry, retryAfter: retry_after_ms, detail });
-  }
-}
-const disconnected = () => new ProtocolError({ name: "disconnected" });
-const unanswered = () => new ProtocolError({ name: "unanswered" });
-
-/** A UUIDv7: the time in front, so that ids sort by it; the rest is chance. */
-export function uuid7(now = Date.now()) {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  for (let i = 0; i < 6; i++) bytes[i] = Math.floor(now / 2 ** (8 * (5 - i))) & 0xff;
-  bytes[6] = 0x70 | (bytes[6] & 0x0f);
-  bytes[8] = 0x80 | (bytes[8] & 0x3f);
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-}
-
-/** What a close code asks for: its hundred decides, so codes yet to come are understood. */
-export function afterClose(code) {
-  switch (Math.floor(code / 100)) {
-    case 41: return { forget: true }; // a new hello, without positions
-    case 42: return { freshToken: true };
-    case 43: return { atLeast: 30_000 };
-    case 44: return { stop: true }; // nothing to gain by trying again
-    default: return {}; // 40xx, 1001, 1006: resume
-  }
-}
-
 /** One room's stream. Its position is all that is needed to go on, on any node. */
 class Feed {
   epoch = null; // the life of the room's log that `seq` counts in
   seq = null; // the last event handed on; nothing yet when null
   wanted = true; // whether the app asked for this room
   phase = "idle"; // idle | resuming | subscribing | live
+  asked = false; // whether the last hello asked to go on from our position
   work = Promise.resolve(); // what arrives is worked through in order, one after another
 
   constructor(room) {
@@ -195,6 +171,7 @@ export class MadangClient {
   }
 
   #open(url, pass) {
+    clearTimeout(this.#timers.redial);
     this.#hangUp(this.#dialing);
     const socket = (this.#dialing = new this.#options.WebSocket(url, "madang.v1"));
     setTimeout(() => socket === this.#dialing && this.#cut(socket), WELCOME_MS);
@@ -212,9 +189,8 @@ export class MadangClient {
   #hello(token) {
     const resume = {};
     for (const feed of this.#feeds.values()) {
-      if (!feed.wanted || feed.seq === null) continue;
-      resume[feed.room] = { epoch: feed.epoch, seq: feed.seq };
-      feed.phase = "resuming";
+      feed.asked = feed.wanted && feed.seq !== null;
+      if (feed.asked) resume[feed.room] = { epoch: feed.epoch, seq: feed.seq };
     }
     const { device } = this.#options;
     return { type: "hello", version: 1, token, device, resume, rooms_since: this.#roomsCursor };
@@ -224,15 +200,16 @@ export class MadangClient {
     const before = this.#socket;
     this.#socket = socket;
     this.#dialing = null;
-    this.#hangUp(before); // there is one when we have moved
-    this.#rejectRequests();
+    this.#life++;
+    if (before) this.#leave(before); // we have moved
     this.#attempt = 0;
     this.user = frame.user;
     this.#offset = frame.at - Date.now();
     this.#heartbeat = frame.heartbeat_ms ?? this.#heartbeat;
     this.#roomsCursor = frame.rooms_cursor;
     for (const feed of this.#feeds.values()) {
-      if (feed.wanted && feed.phase !== "resuming") this.#subscribe(feed);
+      if (feed.wanted && feed.asked) feed.phase = "resuming";
+      else if (feed.wanted) this.#subscribe(feed);
     }
     if (this.#focus) this.#send(this.#focus);
     this.#sendMarks();
@@ -249,27 +226,43 @@ export class MadangClient {
     if (socket === this.#dialing) this.#dialing = null;
     else if (socket === this.#socket) this.#dropped();
     else return;
-    if (!this.#socket && !this.#dialing) this.#retry(code);
+    if (!this.#dialing) this.#retry(code);
+    else if (!this.#socket) this.#emit("state", { state: "connecting" });
+  }
+
+  /** The connection that we have moved away from answers what it was asked, then it goes. */
+  #leave(socket) {
+    const open = () => [...this.#requests.values()].some((request) => request.socket === socket);
+    const end = () => {
+      this.#hangUp(socket);
+      this.#rejectRequests(socket);
+    };
+    socket.onmessage = ({ data }) => void (this.#answer(JSON.parse(data)), open() || end());
+    socket.onclose = end;
+    if (open()) setTimeout(end, LEAVE_MS);
+    else end();
   }
 
   #dropped() {
+    this.#rejectRequests(this.#socket);
     this.#socket = null;
     this.#online = new Promise((done) => (this.#setOnline = done));
     clearInterval(this.#timers.silence);
     clearTimeout(this.#timers.renew);
-    this.#rejectRequests();
   }
 
   #retry(code) {
     const { stop, forget, freshToken, atLeast = 0 } = afterClose(code);
     if (stop) return this.#stop(code);
     for (const feed of this.#feeds.values()) {
-      feed.phase = "idle";
+      if (!this.#socket) feed.phase = "idle";
       if (forget) feed.forget();
     }
     if (freshToken) this.#freshToken = true;
     const wait = atLeast + backoff(1 + this.#attempt++, LONGEST_WAIT_MS);
+    clearTimeout(this.#timers.redial);
     this.#timers.redial = setTimeout(() => this.#dial(), wait);
+    if (this.#socket) return; // a move that failed; until the next try we stay where we are
     this.#emit("state", { state: "waiting", code, until: Date.now() + wait });
   }
 
@@ -331,7 +324,8 @@ export class MadangClient {
         if (frame.ref === undefined && feed?.phase === "resuming") this.#refused(feed, frame);
         return;
       case "move": // the new connection first, then the old one goes
-        setTimeout(() => this.#socket && this.#dial(frame.url), frame.after_ms);
+        clearTimeout(this.#timers.redial);
+        this.#timers.redial = setTimeout(() => this.#dial(frame.url), frame.after_ms);
         return;
       case "account":
         if (frame.kind === "token_expiring") this.#renew();
@@ -352,15 +346,19 @@ export class MadangClient {
     return new Promise((resolve, reject) => {
       if (!this.#socket) return reject(disconnected());
       const ref = ++this.#ref;
-      this.#requests.set(ref, { resolve, reject });
+      this.#requests.set(ref, { resolve, reject, socket: this.#socket });
       setTimeout(() => this.#requests.delete(ref) && reject(unanswered()), ANSWER_MS);
       this.#send({ ...frame, ref });
     });
   }
 
-  #rejectRequests() {
-    for (const { reject } of this.#requests.values()) reject(disconnected());
-    this.#requests.clear();
+  /** Nobody will answer what was asked over this connection. */
+  #rejectRequests(socket) {
+    for (const [ref, request] of this.#requests) {
+      if (request.socket !== socket) continue;
+      this.#requests.delete(ref);
+      request.reject(disconnected());
+    }
   }
 
   #send(frame) {

@@ -10,8 +10,9 @@ use actix::prelude::*;
 use crate::actors::lane::Lane;
 use crate::actors::session::{Due, Session};
 use crate::actors::socket::Socket;
-use crate::actors::{Services, user};
+use crate::actors::{Services, user, wire};
 use crate::ids::{RoomId, SessionId, UserId};
+use crate::protocol::CloseCode;
 
 /// The sockets of one worker thread, shared between its hub and its sessions.
 #[derive(Clone, Default)]
@@ -26,7 +27,7 @@ pub(super) struct Connection {
     /// The actor behind it.
     session: Addr<Session>,
     /// The person behind that, once they have signed in and until they are signed out.
-    user: Option<UserId>,
+    pub(super) user: Option<UserId>,
     /// What it is subscribed to.
     pub(super) rooms: HashSet<RoomId>,
 }
@@ -68,6 +69,13 @@ impl Lanes {
             .borrow()
             .get(&session)
             .map(|connection| connection.lane.clone())
+    }
+
+    /// Ends one of them; what is queued still leaves.
+    pub(super) fn close(lane: &Lane, code: CloseCode) {
+        lane.close(wire::close(code));
+        // The session sees that its lane is closed and lingers for the peer's close frame.
+        lane.call_at(Some(Instant::now()));
     }
 
     /// Looks at the connections. Not while they are being changed.

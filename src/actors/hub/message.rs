@@ -1,6 +1,7 @@
 //! What a hub can be told or asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
@@ -130,12 +131,21 @@ pub struct Close {
     pub code: CloseCode,
 }
 
-/// The end of every session of this thread: the node stops.
-#[derive(Message)]
+/// Every session of this thread has to go: the node stops. Repeating it replaces the plan.
+#[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
-pub struct CloseAll {
-    /// Why.
-    pub code: CloseCode,
+pub struct Empty {
+    /// How, if there is another node that they can move to; otherwise they are closed at once.
+    pub moves: Option<Moves>,
+}
+
+/// How sessions are sent to another node, a few at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moves {
+    /// Everybody has had their turn after this.
+    pub spread: Duration,
+    /// Who has not gone so long after their turn is closed.
+    pub grace: Duration,
 }
 
 /// What a hub holds; for metrics and tests.

@@ -1,11 +1,13 @@
 //! One per worker thread: hands a room's frames to that thread's sessions, watches slow ones.
 //! Owns: the [`Lanes`] of its thread (shared with the sessions there), who is subscribed to what.
-//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` (user), `Observe`.
+//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` (user), `Empty`
+//! (node), `Observe`.
 //! Sends: `room::Command::HubEmpty`, `session::Due`.
 //! Full mailbox: the room keeps its place and tries again; ephemerals are dropped.
 
 mod audience;
 mod lanes;
+mod leaving;
 mod message;
 
 use std::collections::HashMap;
@@ -16,6 +18,7 @@ use actix::prelude::*;
 
 use self::audience::{Audience, Listener};
 pub use self::lanes::Lanes;
+use self::leaving::Leaving;
 pub use self::message::*;
 use super::lane::Lane;
 use super::room::Command;
@@ -36,6 +39,8 @@ pub struct Hub {
     lanes: Lanes,
     /// Who hears which room.
     rooms: HashMap<RoomId, Audience>,
+    /// Whose turn to go it is, once the node stops.
+    leaving: Option<Leaving>,
     /// To tell rooms that nobody listens here any more.
     services: Arc<Services>,
 }
@@ -47,6 +52,7 @@ impl Hub {
             worker,
             lanes,
             rooms: HashMap::new(),
+            leaving: None,
             services,
         };
         context(MAILBOX).run(hub)
@@ -149,6 +155,13 @@ impl Hub {
         self.tidy(room);
     }
 
+    /// Sends away whose turn it is.
+    fn send_away(&mut self) {
+        if let Some(leaving) = &mut self.leaving {
+            leaving.take_turns(&self.lanes, Instant::now());
+        }
+    }
+
     fn forget(&mut self, session: SessionId) {
         // A session that failed has not signed out itself.
         self.lanes.sign_out(session, &self.services);
@@ -186,6 +199,7 @@ impl Actor for Hub {
             for session in hub.lanes.look_over(patience) {
                 hub.forget(session);
             }
+            hub.send_away();
         });
     }
 }
@@ -334,20 +348,16 @@ impl Handler<Close> for Hub {
         if let Some(frame) = close.farewell {
             lane.reply(frame);
         }
-        lane.close(wire::close(close.code));
-        // The session sees that its lane is closed and lingers for the peer's close frame.
-        lane.call_at(Some(Instant::now()));
+        Lanes::close(&lane, close.code);
     }
 }
 
-impl Handler<CloseAll> for Hub {
+impl Handler<Empty> for Hub {
     type Result = ();
 
-    fn handle(&mut self, CloseAll { code }: CloseAll, _: &mut Context<Self>) {
-        for connection in self.lanes.look().values() {
-            connection.lane.close(wire::close(code));
-            connection.lane.call_at(Some(Instant::now()));
-        }
+    fn handle(&mut self, Empty { moves }: Empty, _: &mut Context<Self>) {
+        self.leaving = Some(Leaving::plan(moves, &self.lanes, Instant::now()));
+        self.send_away();
     }
 }
 

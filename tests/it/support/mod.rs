@@ -2,6 +2,7 @@
 
 mod checker;
 mod client;
+mod embedded;
 mod node;
 mod postgres;
 mod process;
@@ -16,6 +17,7 @@ mod world;
 
 pub use checker::{Published, assert_clean, read_log};
 pub use client::{Draft, Refusal, WsClient, upgrade};
+pub use embedded::EmbeddedNode;
 pub use node::TestNode;
 pub use postgres::Postgres;
 pub use publisher::{Publisher, assert_in_order};

@@ -1,20 +1,29 @@
-// When things go wrong: refused messages, a lost connection, a node that is killed.
+// When things go wrong: refused messages, a lost connection, a node that stops or is killed.
 
-import { assert } from "../support.mjs";
+import { assert, comesTrue } from "../support.mjs";
 
 export async function trouble(world) {
   await refused(world);
   await cutOff(world);
+  await moved(world);
   if (world.restart) await killed(world);
 }
 
-/** Somebody whose connection runs through our hands: `wire.refuse`, `wire.cut()`. */
+/** Somebody whose connections run through our hands: `wire.refuse`, `wire.cut()`, `wire.ask()`. */
 async function wired(world, username) {
   const person = await world.person();
-  const wire = { refuse: false, down: false, cut: () => {} };
+  const wire = { refuse: false, down: false, refused: 0, closed: 0, cut: () => {}, ask: () => {} };
   await person.context.routeWebSocket(/\/v1\/ws$/, (socket) => {
-    if (wire.down) return void socket.close({ code: 4000 });
+    if (wire.down) {
+      wire.refused++;
+      return void socket.close({ code: 4000 });
+    }
     const node = socket.connectToServer();
+    wire.ask = (frame) => socket.send(JSON.stringify(frame));
+    socket.onClose(() => {
+      wire.closed++;
+      node.close();
+    });
     wire.cut = () => {
       wire.down = true;
       node.close();
@@ -80,6 +89,46 @@ async function cutOff(world) {
     assert.equal(await person.message(text).count(), 1, `${text}: once`);
   }
   await person.close();
+}
+
+/** A node that is about to stop asks for a move. The next one is full at first; nobody notices. */
+async function moved(world) {
+  const { mina, jun, yard } = world;
+  const { person, wire } = await wired(world, mina.username);
+  await person.enter(yard);
+  await person.sees("written in the dark");
+  await person.page.evaluate(watchConnection);
+  const texts = Array.from({ length: 12 }, (_, i) => `on the move ${i}`);
+  wire.down = true;
+  wire.ask({ type: "move", after_ms: 10, reason: "drain" });
+  for (const text of texts.slice(0, 6)) await person.say(text);
+  await comesTrue("a move is refused", () => wire.refused > 0);
+  await jun.sees(texts[5]);
+  wire.down = false;
+  for (const text of texts.slice(6)) await person.say(text);
+  await comesTrue("the old connection is closed", () => wire.closed > 0);
+  await jun.say("where are you now?");
+  await person.sees("where are you now?");
+  await person.say("elsewhere");
+  await jun.sees("elsewhere");
+  for (const text of [...texts, "elsewhere"]) {
+    assert.equal(await jun.message(text).count(), 1, `${text}: once`);
+    assert.equal(await person.message(text).count(), 1, `${text}: once for its sender`);
+  }
+  const shown = await jun.page.locator(".message").allInnerTexts();
+  const places = texts.map((text) => shown.findIndex((words) => words.includes(text)));
+  assert.deepEqual(places, [...places].sort((a, b) => a - b), "in the order they were said");
+  const states = await person.page.evaluate(() => window.connectionStates);
+  assert.deepEqual(states.filter((state) => state !== "online"), [], "the page never was without one");
+  await person.close();
+}
+
+/** Runs in the page: writes down what the line about the connection says from now on. */
+function watchConnection() {
+  window.connectionStates = [];
+  const line = document.querySelector(".connection");
+  const note = () => window.connectionStates.push(line.dataset.state);
+  new MutationObserver(note).observe(line, { attributes: true, attributeFilter: ["data-state"] });
 }
 
 /** The node is killed in the middle of it; what was delivered is there, what was not is sent. */
