@@ -1,6 +1,7 @@
 //! What both databases promise to the rest of the program: the same cases on each.
 
 mod folds;
+mod lives;
 mod log;
 mod model;
 mod opening;
@@ -8,6 +9,7 @@ mod people;
 mod random;
 mod rooms;
 mod trouble;
+mod write_back;
 
 use std::sync::Arc;
 

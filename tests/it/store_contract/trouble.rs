@@ -13,7 +13,7 @@ use super::{Stage, draft, message, on_both, people, places, trusted};
 use crate::support::{Postgres, eventually, seconds};
 
 /// Runs statements behind the store's back.
-fn run_sql(stage: &Stage, sqlite: &str, postgres: &str) {
+pub fn run_sql(stage: &Stage, sqlite: &str, postgres: &str) {
     match stage.url.strip_prefix("sqlite://") {
         Some(path) => SqliteConnection::establish(path)
             .unwrap()
@@ -27,7 +27,7 @@ fn run_sql(stage: &Stage, sqlite: &str, postgres: &str) {
 }
 
 /// From now on the database refuses any event whose body contains "poison".
-fn forbid_poison(stage: &Stage) {
+pub fn forbid_poison(stage: &Stage) {
     run_sql(
         stage,
         "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, \
