@@ -58,6 +58,10 @@ impl Audience {
         let Some(hub) = workers.get(worker).map(|worker| worker.hub) else {
             return false;
         };
+        if !self.news.readers.is_empty() {
+            // The snapshot counts these marks already; told after it, they would count twice.
+            self.tell_news(workers, subscribe.room);
+        }
         if hub.try_send(subscribe).is_err() {
             return false;
         }
