@@ -44,7 +44,7 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let url = match backend {
             Backend::Sqlite => format!("sqlite://{}", folder.path().join("log.db").display()),
-            Backend::Postgres => Postgres::shared().await.database().await,
+            Backend::Postgres | Backend::Redis => Postgres::shared().await.database().await,
         };
         let open = move || Db::open(&url, &OpenOptions::default()).unwrap();
         let db = tokio::task::spawn_blocking(open).await.unwrap();

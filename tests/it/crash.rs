@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{
     Draft, Postgres, Publisher, TestNode, World, assert_clean, assert_in_order, eventually,
-    in_a_runtime, on_every_backend, rounds, seconds,
+    in_a_runtime, on_every_pair, rounds, seconds, seed,
 };
 
 /// Five people, one message every 10 ms each.
@@ -15,7 +15,7 @@ const WRITERS: [&str; 5] = ["ann", "bob", "cho", "dan", "eve"];
 
 #[test]
 fn killed_again_and_again_a_node_keeps_what_it_acknowledged() {
-    on_every_backend(async |mut world| {
+    on_every_pair(async |mut world| {
         let mut node = world.start().await;
         let room = node.room("ann", &["bob", "cho", "dan", "eve", "fay"]).await;
         let mut reader = node.connect("fay").await;
@@ -59,7 +59,7 @@ async fn after_acks(writers: &[Publisher], more: u64) {
 
 #[test]
 fn a_repeat_after_a_restart_is_recognised() {
-    on_every_backend(async |world| {
+    on_every_pair(async |world| {
         let mut node = world.start().await;
         let room = node.room("ann", &[]).await;
         let mut ann = node.connect("ann").await;
@@ -94,7 +94,7 @@ fn a_repeat_after_a_restart_is_recognised() {
 
 #[test]
 fn a_node_told_to_stop_leaves_in_good_order() {
-    on_every_backend(async |world| {
+    on_every_pair(async |world| {
         let (mut node, room, mut reader) = with_a_reader(&world).await;
         let writer = Publisher::start(&node, "ann", &room, Duration::from_millis(5)).await;
         after_acks(std::slice::from_ref(&writer), 50).await;
@@ -118,7 +118,7 @@ fn a_node_told_to_stop_leaves_in_good_order() {
 fn killing_postgres_loses_nothing_either() {
     in_a_runtime(async || {
         let mut postgres = Postgres::start().await;
-        let world = World::at(&postgres.database().await);
+        let world = World::at(&postgres.database().await, seed());
         let (node, room, mut reader) = with_a_reader(&world).await;
         let writer = Publisher::start(&node, "ann", &room, Duration::from_millis(5)).await;
         let writers = std::slice::from_ref(&writer);

@@ -7,6 +7,10 @@
     unreachable_pub,
     reason = "a test fails by panicking, and a test binary exports nothing"
 )]
+#![expect(
+    dead_code,
+    reason = "some tools of the fault suite wait for the cluster that they are for"
+)]
 
 mod support;
 
@@ -15,6 +19,7 @@ mod broker_contract;
 mod churn;
 mod crash;
 mod drain;
+mod faults;
 mod migrations;
 mod protocol;
 mod python;

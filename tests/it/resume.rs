@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::support::{Publisher, TestNode, WsClient, assert_clean, on_every_backend, rounds};
+use crate::support::{Publisher, TestNode, WsClient, assert_clean, on_every_pair, rounds};
 
 /// Clients that wander at the same time.
 const AT_ONCE: usize = 20;
@@ -16,7 +16,7 @@ const STEPS: usize = 6;
 
 #[test]
 fn a_wandering_client_ends_with_exactly_the_log() {
-    on_every_backend(async |mut world| {
+    on_every_pair(async |mut world| {
         let node = Arc::new(world.start().await);
         let room = node.room("ann", &["bob", "cho"]).await;
         let ann = Publisher::start(&node, "ann", &room, Duration::from_millis(8)).await;

@@ -1,7 +1,8 @@
 //! Judges a room afterwards: *clean* means that every acknowledged message is in history
-//! exactly once, `seq` has no hole, and every reader saw the same order.
+//! exactly once, `seq` has no hole, every reader saw the same order, and nobody lacks what they
+//! were not told of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::view::{Event, RoomView, events_of};
 use super::{Answer, Rest};
@@ -10,6 +11,7 @@ use super::{Answer, Rest};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Published {
     pub room: String,
+    pub epoch: String,
     pub seq: u64,
     pub at: u64,
     pub from: String,
@@ -18,17 +20,30 @@ pub struct Published {
     pub duplicate: bool,
 }
 
+/// A room's raw log, as it stands in the end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    pub epoch: String,
+    pub events: Vec<Event>,
+}
+
 /// The whole raw log of a room, page by page.
 pub async fn read_log(rest: &Rest, room: &str) -> Vec<Event> {
-    let mut log: Vec<Event> = Vec::new();
+    read_history(rest, room).await.events
+}
+
+/// The same with the epoch that it belongs to.
+pub async fn read_history(rest: &Rest, room: &str) -> History {
+    let mut history = History::default();
     loop {
-        let after = log.last().map_or(0, |event| event.seq);
+        let after = history.events.last().map_or(0, |event| event.seq);
         let page = page(rest, room, after).await.good();
-        log.extend(events_of(&page));
+        history.epoch = page["epoch"].as_str().expect("an epoch").to_owned();
+        history.events.extend(events_of(&page));
         if page["more"] == false {
-            return log;
+            return history;
         }
-        let now = log.last().map_or(0, |event| event.seq);
+        let now = history.events.last().map_or(0, |event| event.seq);
         assert!(
             now > after,
             "a page with more behind it does not go on: {page}"
@@ -48,54 +63,133 @@ pub async fn assert_clean(
     acknowledged: &[Published],
     readers: &[&RoomView],
 ) -> Vec<Event> {
-    let log = read_log(rest, room).await;
-    assert_dense(&log);
-    let mut places: HashMap<(&str, &str), Vec<u64>> = HashMap::new();
-    for event in log.iter().filter(|event| event.kind == "message") {
-        places
-            .entry((&event.from, event.text()))
-            .or_default()
-            .push(event.seq);
-    }
-    for message in acknowledged {
-        let found = places.get(&(message.from.as_str(), message.text.as_str()));
-        assert_eq!(
-            found,
-            Some(&vec![message.seq]),
-            "promised once: {message:?}"
-        );
-    }
-    let repeated = places.values().find(|places| places.len() > 1);
-    assert_eq!(repeated, None, "one message at several places");
+    let history = read_history(rest, room).await;
+    let wrong = judge(&history, acknowledged, readers);
+    assert!(
+        wrong.is_empty(),
+        "{room} is not clean:\n{}",
+        wrong.join("\n")
+    );
+    history.events
+}
+
+/// Everything that is wrong with a room.
+pub fn judge(history: &History, acknowledged: &[Published], readers: &[&RoomView]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    judge_numbers(&history.events, &mut wrong);
+    judge_promises(history, acknowledged, &mut wrong);
+    let mut stories = Stories::new(history, acknowledged);
     for reader in readers {
-        assert_same(&log, reader);
+        stories.judge(reader, &mut wrong);
     }
-    log
+    wrong
 }
 
 /// Numbers without holes, and messages counted one by one.
-fn assert_dense(log: &[Event]) {
+fn judge_numbers(log: &[Event], wrong: &mut Vec<String>) {
     let mut messages = 0;
-    for (place, event) in log.iter().enumerate() {
-        assert_eq!(
-            event.seq,
-            place as u64 + 1,
-            "hole or repeat in history: {event:?}"
-        );
+    for (seq, event) in (1..).zip(log) {
+        if event.seq != seq {
+            wrong.push(format!("hole or repeat in history at {seq}: {event:?}"));
+            return;
+        }
         if event.kind == "message" {
             messages += 1;
-            assert_eq!(event.n, Some(messages), "messages are counted: {event:?}");
+            if event.n != Some(messages) {
+                wrong.push(format!("not counted as {messages}: {event:?}"));
+            }
         }
     }
 }
 
-/// Every event that a reader has seen is the one in history.
-fn assert_same(log: &[Event], reader: &RoomView) {
-    for (seq, seen) in &reader.log {
-        let kept = log.get(*seq as usize - 1);
-        assert!(
-            kept.is_some_and(|kept| kept.is_same_as(seen)),
-            "seen {seen:?}, kept {kept:?}"
-        );
+/// Each acknowledged message once, at its place; and no other message twice either.
+fn judge_promises(history: &History, acknowledged: &[Published], wrong: &mut Vec<String>) {
+    let mut places: HashMap<(&str, &str), Vec<&Event>> = HashMap::new();
+    for event in history
+        .events
+        .iter()
+        .filter(|event| event.kind == "message")
+    {
+        let key = (event.from.as_str(), event.text());
+        places.entry(key).or_default().push(event);
     }
+    for found in places.values().filter(|found| found.len() > 1) {
+        wrong.push(format!("one message at several places: {found:?}"));
+    }
+    for message in acknowledged {
+        let key = (message.from.as_str(), message.text.as_str());
+        match places.get(&key).map_or(&[][..], Vec::as_slice) {
+            [] => wrong.push(format!("lost: {message:?}")),
+            // A room that got a new epoch may have given the message a new place.
+            [kept]
+                if history.epoch == message.epoch
+                    && (kept.seq, kept.at) != (message.seq, message.at) =>
+            {
+                wrong.push(format!("promised {message:?}, kept {kept:?}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What stands where, in every epoch that anybody has heard of.
+struct Stories {
+    last_epoch: String,
+    told: HashMap<String, BTreeMap<u64, Event>>,
+    /// What was acknowledged in epochs that are over: sender and text.
+    promised: HashMap<(String, u64), (String, String)>,
+}
+
+impl Stories {
+    fn new(history: &History, acknowledged: &[Published]) -> Self {
+        let events = history.events.iter();
+        let last = events.map(|event| (event.seq, event.clone())).collect();
+        let over = acknowledged
+            .iter()
+            .filter(|message| message.epoch != history.epoch);
+        Self {
+            last_epoch: history.epoch.clone(),
+            told: HashMap::from([(history.epoch.clone(), last)]),
+            promised: over
+                .map(|message| {
+                    let place = (message.epoch.clone(), message.seq);
+                    (place, (message.from.clone(), message.text.clone()))
+                })
+                .collect(),
+        }
+    }
+
+    /// Every event that a reader has seen is the one that everybody else saw there.
+    fn judge(&mut self, reader: &RoomView, wrong: &mut Vec<String>) {
+        let past = reader.past.iter().map(|(epoch, log)| (epoch, log));
+        for (epoch, log) in past.chain([(&reader.epoch, &reader.log)]) {
+            let is_over = *epoch != self.last_epoch;
+            let told = self.told.entry(epoch.clone()).or_default();
+            for (seq, seen) in log {
+                let known = told.get(seq).or(is_over.then_some(seen));
+                if !known.is_some_and(|known| known.is_same_as(seen)) {
+                    wrong.push(format!("seen {seen:?}, known {known:?} in {epoch}"));
+                }
+                let promised = self.promised.get(&(epoch.clone(), *seq));
+                let is_it = |(from, text): &(String, String)| {
+                    (from.as_str(), text.as_str()) == (&*seen.from, seen.text())
+                };
+                if !promised.is_none_or(is_it) {
+                    wrong.push(format!("seen {seen:?}, promised {promised:?} in {epoch}"));
+                }
+                told.entry(*seq).or_insert_with(|| seen.clone());
+            }
+        }
+    }
+}
+
+/// Fails unless this reader, who has stayed to the end, has everything or was told what not.
+pub fn assert_all_told(reader: &RoomView, history: &History) {
+    let end = history.events.last().map_or(0, |event| event.seq);
+    assert_eq!(
+        (&reader.epoch, reader.last),
+        (&history.epoch, end),
+        "a reader has not come to the end"
+    );
+    assert_eq!(reader.untold(), Vec::<u64>::new(), "missing, and not told");
 }

@@ -35,7 +35,7 @@ impl EmbeddedNode {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let database = match backend {
             Backend::Sqlite => format!("sqlite://{}", folder.path().join("madang.db").display()),
-            Backend::Postgres => Postgres::shared().await.database().await,
+            Backend::Postgres | Backend::Redis => Postgres::shared().await.database().await,
         };
         let common = [
             ("MADANG_LISTEN", "127.0.0.1:0"),

@@ -2,12 +2,16 @@
 
 mod checker;
 mod client;
+mod cluster;
+mod doors;
 mod embedded;
 mod node;
 mod postgres;
 mod process;
+mod proxy;
 mod publisher;
 pub mod raw;
+mod redis;
 mod rest;
 mod script;
 mod token;
@@ -15,15 +19,21 @@ mod view;
 mod wait;
 mod world;
 
-pub use checker::{Published, assert_clean, read_log};
+pub use checker::{
+    History, Published, assert_all_told, assert_clean, judge, read_history, read_log,
+};
 pub use client::{Draft, Refusal, WsClient, upgrade};
+pub use cluster::Cluster;
+pub use doors::Doors;
 pub use embedded::EmbeddedNode;
 pub use node::TestNode;
 pub use postgres::Postgres;
-pub use publisher::{Publisher, assert_in_order};
+pub use proxy::Proxy;
+pub use publisher::{Goals, Plan, Publisher, assert_in_order};
+pub use redis::Redis;
 pub use rest::{Answer, Rest, answer};
 pub use script::run_script;
 pub use token::{Claims, SECRET, new_client_id, now_ms, sign};
-pub use view::Event;
+pub use view::{Event, RoomView};
 pub use wait::{eventually, free_port, seconds};
-pub use world::{Backend, World, in_a_runtime, on_every_backend, rounds};
+pub use world::{Backend, World, in_a_runtime, on_every_backend, on_every_pair, rounds, seed};

@@ -20,23 +20,31 @@ pub struct TestNode {
     /// `127.0.0.1:PORT`
     pub address: String,
     process: Process,
+    /// How much its predecessors in this folder had printed.
+    printed: usize,
 }
 
 impl TestNode {
     /// Starts a node and waits until it listens.
     pub async fn start(folder: &Path, settings: BTreeMap<String, String>) -> Self {
+        let mut node = Self::launch(folder, settings);
+        node.listening().await;
+        node
+    }
+
+    /// Starts a node that may have to wait for something; see [`TestNode::listening`].
+    pub fn launch(folder: &Path, settings: BTreeMap<String, String>) -> Self {
         let printed = std::fs::read_to_string(log_file(folder))
             .unwrap_or_default()
             .len();
         let process = spawn(folder, &settings);
-        let mut node = Self {
+        Self {
             folder: folder.to_owned(),
             settings,
             address: String::new(),
             process,
-        };
-        node.listening(printed).await;
-        node
+            printed,
+        }
     }
 
     /// `http://127.0.0.1:PORT`
@@ -55,14 +63,43 @@ impl TestNode {
         self.process.end().await
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.ended()
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn end(&mut self) -> ExitStatus {
+        self.process.end().await
+    }
+
+    /// `SIGSTOP`: it hangs, and its connections stay.
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// `SIGCONT`.
+    pub fn go_on(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// One more setting, from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.into(), value.into());
+    }
+
     /// Starts again on the same data, at the same address; kills it before if it still runs.
     pub async fn restart(&mut self) {
+        self.relaunch();
+        self.listening().await;
+    }
+
+    /// The same without waiting until it listens.
+    pub fn relaunch(&mut self) {
         self.process.kill();
-        let printed = self.log().len();
-        self.settings
-            .insert("MADANG_LISTEN".into(), self.address.clone());
+        self.printed = self.log().len();
+        self.set("MADANG_LISTEN", &self.address.clone());
         self.process = spawn(&self.folder, &self.settings);
-        self.listening(printed).await;
     }
 
     /// Everything that it has printed.
@@ -135,13 +172,14 @@ impl TestNode {
             .unwrap_or_else(|| panic!("no {name} in\n{page}"))
     }
 
-    async fn listening(&mut self, printed: usize) {
+    /// Waits until it takes connections.
+    pub async fn listening(&mut self) {
         self.address = eventually("the node listens", seconds(20), async || {
             let log = self.log();
             if let Some(status) = self.process.ended() {
                 panic!("the node ended with {status}:\n{log}");
             }
-            let (_, after) = log.get(printed..)?.split_once(READY)?;
+            let (_, after) = log.get(self.printed..)?.split_once(READY)?;
             // The line is whole only with its end; an address ends before other words.
             let (line, _) = after.split_once('\n')?;
             let address = line.split(|sign: char| !sign.is_ascii_digit() && !".:".contains(sign));

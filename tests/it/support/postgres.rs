@@ -117,8 +117,13 @@ impl Postgres {
         .await;
     }
 
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     fn url(&self, database: &str) -> String {
-        format!("postgres://madang@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://madang@{}/{database}", self.address())
     }
 
     fn log(&self) -> String {

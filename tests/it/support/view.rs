@@ -54,6 +54,10 @@ pub struct RoomView {
     pub epoch: String,
     /// Everything received of this epoch, by place.
     pub log: BTreeMap<u64, Event>,
+    /// What was received in earlier epochs.
+    pub past: Vec<(String, BTreeMap<u64, Event>)>,
+    /// What lies up to here, the first snapshot of this epoch did not promise.
+    before: u64,
     pub gaps: Vec<Gap>,
     /// Does the client mean to be subscribed, now or when it is back?
     pub wanted: bool,
@@ -84,11 +88,11 @@ impl RoomView {
     pub fn snapshot(&mut self, frame: &Value) {
         let events = events_of(frame);
         let head = number(frame, "head");
-        self.enter(frame);
+        let begin = events.first().map_or(head, |event| event.seq - 1);
+        self.enter(frame, begin);
         assert!(events.len() <= 200, "a snapshot of {} events", events.len());
         if let Some(after) = self.asked_after.take() {
-            let first = events.first().map_or(head, |event| event.seq - 1);
-            assert_eq!(first, after, "snapshot does not go on where asked: {frame}");
+            assert_eq!(begin, after, "snapshot does not go on where asked: {frame}");
         }
         match events.last() {
             Some(last) => assert_eq!(last.seq, head, "snapshot does not end at its head"),
@@ -211,11 +215,28 @@ impl RoomView {
             .collect()
     }
 
-    fn enter(&mut self, frame: &Value) {
+    /// The numbers that this client never got, though it never was told so.
+    pub fn untold(&self) -> Vec<u64> {
+        let told = |seq: &u64| {
+            let gaps = self.gaps.iter().filter(|gap| gap.epoch == self.epoch);
+            *seq <= self.before
+                || gaps
+                    .into_iter()
+                    .any(|gap| (gap.from..=gap.to).contains(seq))
+        };
+        let holes = self.holes().into_iter();
+        holes.filter(|seq| !told(seq)).collect()
+    }
+
+    fn enter(&mut self, frame: &Value, begin: u64) {
         let epoch = frame["epoch"].as_str().expect("an epoch is a string");
         if self.epoch != epoch {
-            self.epoch = epoch.to_owned();
-            self.log.clear();
+            let known = std::mem::take(&mut self.log);
+            let before = std::mem::replace(&mut self.epoch, epoch.to_owned());
+            if !known.is_empty() {
+                self.past.push((before, known));
+            }
+            self.before = begin;
         }
     }
 

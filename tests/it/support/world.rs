@@ -1,12 +1,13 @@
 //! One test's world: a database, a folder, a seed; and the list of backends it runs on.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 
-use super::{Postgres, TestNode};
+use super::{Postgres, Redis, TestNode};
 
 /// What a node stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +16,14 @@ pub enum Backend {
     Sqlite,
     /// A database server, local broker.
     Postgres,
+    /// A database server and Redis: a cluster, if of one node.
+    Redis,
 }
+
+/// What every scenario runs on: each broker and each database once.
+const EVERYDAY: [Backend; 2] = [Backend::Sqlite, Backend::Postgres];
+/// What scenarios run on that are about losing nothing.
+const ALL: [Backend; 2] = [Backend::Sqlite, Backend::Postgres];
 
 /// Everything that one run of a scenario needs, gone afterwards.
 pub struct World {
@@ -23,17 +31,45 @@ pub struct World {
     pub random: StdRng,
     settings: BTreeMap<String, String>,
     folder: TempDir,
+    /// The log of a world that has a cluster; it goes with the world.
+    redis: Option<Redis>,
 }
 
-/// Runs the scenario on every backend, one after the other.
+/// Runs the scenario on every backend, one after the other; `BACKEND=…` chooses one.
 pub fn on_every_backend<S>(scenario: S)
 where
     S: AsyncFn(World),
 {
-    for backend in [Backend::Sqlite, Backend::Postgres] {
+    on_each(&EVERYDAY, scenario);
+}
+
+/// The same on every pair of a broker and a database that there is.
+pub fn on_every_pair<S>(scenario: S)
+where
+    S: AsyncFn(World),
+{
+    on_each(&ALL, scenario);
+}
+
+fn on_each<S>(backends: &[Backend], scenario: S)
+where
+    S: AsyncFn(World),
+{
+    let chosen = chosen_backend();
+    for backend in chosen.as_ref().map_or(backends, std::slice::from_ref) {
         println!("on {backend:?}");
-        in_a_runtime(async || scenario(World::new(backend).await).await);
+        in_a_runtime(async || scenario(World::new(*backend).await).await);
     }
+}
+
+fn chosen_backend() -> Option<Backend> {
+    let name = std::env::var("BACKEND").ok()?;
+    Some(match name.as_str() {
+        "sqlite" => Backend::Sqlite,
+        "postgres" => Backend::Postgres,
+        "redis" => Backend::Redis,
+        _ => panic!("BACKEND={name} is none of sqlite, postgres, redis"),
+    })
 }
 
 /// Runs one scenario that makes its own world.
@@ -50,27 +86,40 @@ pub fn rounds(everyday: usize) -> usize {
     from_environment("ROUNDS").unwrap_or(everyday)
 }
 
+/// The seed of this run: `SEED=…`, or any.
+pub fn seed() -> u64 {
+    from_environment("SEED").unwrap_or_else(|| rand::rng().random_range(0..1 << 32)) as u64
+}
+
 impl World {
     /// A world on this backend, with limits that do not get in a load's way.
     pub async fn new(backend: Backend) -> Self {
         match backend {
-            Backend::Sqlite => Self::at("sqlite://madang.db"),
-            Backend::Postgres => Self::at(&Postgres::shared().await.database().await),
+            Backend::Sqlite => Self::at("sqlite://madang.db", seed()),
+            Backend::Postgres => Self::at(&Postgres::shared().await.database().await, seed()),
+            Backend::Redis => {
+                let database = Postgres::shared().await.database().await;
+                let mut world = Self::at(&database, seed());
+                let redis = Redis::start().await;
+                world.set("REDIS_URL", &redis.url());
+                world.redis = Some(redis);
+                world
+            }
         }
     }
 
     /// A world at this database, for instance one that the test may kill.
-    pub fn at(database: &str) -> Self {
+    pub fn at(database: &str, seed: u64) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("madang-test-")
             .tempdir()
             .expect("a temporary folder");
-        let seed = from_environment("SEED").unwrap_or_else(|| rand::rng().random_range(0..1 << 32));
         println!("SEED={seed}");
         let mut world = Self {
-            random: StdRng::seed_from_u64(seed as u64),
+            random: StdRng::seed_from_u64(seed),
             settings: BTreeMap::new(),
             folder,
+            redis: None,
         };
         world.set("MADANG_LISTEN", "127.0.0.1:0");
         world.set("MADANG_AUTO_PROVISION", "true");
@@ -88,9 +137,32 @@ impl World {
         self.settings.insert(name.into(), value.into());
     }
 
+    /// What a message is acknowledged with here when nobody asks for more.
+    pub fn durability(&self) -> &'static str {
+        match self.redis {
+            Some(_) => "log",
+            None => "db",
+        }
+    }
+
+    /// The address of its database, if that is a server that a test can ask, too.
+    pub fn database(&self) -> Option<&str> {
+        let address = self.settings.get("DATABASE_URL")?.as_str();
+        address.starts_with("postgres://").then_some(address)
+    }
+
     /// Starts a node here.
     pub async fn start(&self) -> TestNode {
         TestNode::start(self.folder.path(), self.settings.clone()).await
+    }
+
+    /// A folder of its own and the settings for one node of several, with what differs.
+    pub fn place_of(&self, name: &str) -> (PathBuf, BTreeMap<String, String>) {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder in our own folder");
+        let mut settings = self.settings.clone();
+        settings.insert("MADANG_NODE_ID".into(), name.into());
+        (folder, settings)
     }
 }
 

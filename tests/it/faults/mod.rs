@@ -1,0 +1,9 @@
+//! Real clusters, hurt in every way that `docs/OPERATIONS.md` promises to survive, under the load
+//! of real clients, and judged afterwards. `make faults` runs the long form.
+
+mod alone;
+mod judged;
+mod ledger;
+mod load;
+mod tools;
+mod trial;
