@@ -6,6 +6,7 @@
 //! `unavailable`, and repeats.
 
 mod batch;
+pub mod write_back;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,0 +1,199 @@
+//! What is left of a life that is over, room by room: what can be written, where a number
+//! is missing, and what has to be appended again. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::message::Salvaged;
+use crate::db::{Placed, SeedRecord, Written};
+use crate::ids::{RoomId, Seq};
+use crate::protocol::{Event, Place};
+
+/// Most voids that are put into one room at once; more than a cluster's backlog holds.
+const VOIDS_AT_ONCE: i64 = 1_000_000;
+
+/// One room's events that are not known to be in the database.
+#[derive(Debug, Default)]
+struct Wreck {
+    held: BTreeMap<Seq, Event>,
+    /// How far the database is, once it has said so.
+    head: Option<Seq>,
+    /// Since when the number behind it has been missing.
+    missing_since: Option<Instant>,
+}
+
+/// A number behind the database's head that is missing, with events beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hole {
+    /// Whose log.
+    pub(super) room: RoomId,
+    /// The head.
+    pub(super) after: Seq,
+    /// Since when.
+    pub(super) since: Instant,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct Rescue {
+    wrecks: BTreeMap<RoomId, Wreck>,
+    /// What contradicts the database, or comes too late.
+    again: Vec<(RoomId, Vec<Event>)>,
+    done: Salvaged,
+}
+
+impl Rescue {
+    /// Nothing is known of the database yet.
+    pub(super) fn new(held: Vec<(RoomId, Vec<Event>)>) -> Self {
+        let mut rescue = Self::default();
+        for (room, events) in held {
+            rescue.add(room, events);
+        }
+        rescue
+    }
+
+    /// More of a room has been found.
+    pub(super) fn add(&mut self, room: RoomId, events: Vec<Event>) {
+        let wreck = self.wrecks.entry(room).or_default();
+        for event in events {
+            wreck.held.entry(event.seq()).or_insert(event);
+        }
+    }
+
+    /// Is everything written, or known not to be?
+    pub(super) fn is_done(&self) -> bool {
+        self.wrecks.is_empty()
+    }
+
+    /// What came of it, and what is to be appended again.
+    pub(super) fn finish(self) -> (Salvaged, Vec<(RoomId, Vec<Event>)>) {
+        (self.done, self.again)
+    }
+
+    /// All rooms' next events without a hole between them, by room, in writes of so many rows.
+    pub(super) fn batches(&self, limit: usize) -> Vec<Vec<Placed>> {
+        let mut batches = Vec::new();
+        let (mut batch, mut rows) = (Vec::new(), 0);
+        for (room, wreck) in &self.wrecks {
+            let events = wreck.dense(limit);
+            rows += events.len();
+            if rows > limit && !batch.is_empty() {
+                batches.push(std::mem::take(&mut batch));
+                rows = events.len();
+            }
+            let room = *room;
+            batch.push(Placed { room, events });
+        }
+        batches.extend((!batch.is_empty()).then_some(batch));
+        batches
+    }
+
+    /// What the database said of a room's next events. Answers whether that is progress.
+    pub(super) fn learn(&mut self, asked: &Placed, written: &Written, now: Instant) -> bool {
+        let room = asked.room;
+        let Some(wreck) = self.wrecks.get_mut(&room) else {
+            return false;
+        };
+        match written {
+            Written::Done { head, new, .. } => {
+                self.done.rows += new.len();
+                // What is held between these and the head is still to be compared.
+                let last = asked.events.last().map_or(Seq::ZERO, Event::seq);
+                wreck.held = wreck.held.split_off(&last.next());
+                wreck.head = Some(*head);
+                wreck.missing_since = None;
+            }
+            Written::Behind { head } => {
+                wreck.missing_since.get_or_insert(now);
+                let moved = wreck.head < Some(*head);
+                wreck.head = Some(*head);
+                return moved;
+            }
+            Written::Conflict { at, .. } => {
+                let rest = wreck.held.split_off(at);
+                wreck.held.clear();
+                self.keep_for_later(room, rest.into_values().collect());
+            }
+            Written::NoRoom => {
+                log::error!("room={room} there is no such room: its events are lost");
+                wreck.held.clear();
+            }
+        }
+        if self.wrecks.get(&room).is_some_and(|w| w.held.is_empty()) {
+            self.wrecks.remove(&room);
+        }
+        true
+    }
+
+    /// The database is in another life: nothing of this one can be written any more.
+    pub(super) fn give_up(&mut self) {
+        for (room, wreck) in std::mem::take(&mut self.wrecks) {
+            self.keep_for_later(room, wreck.held.into_values().collect());
+        }
+    }
+
+    fn keep_for_later(&mut self, room: RoomId, events: Vec<Event>) {
+        self.done.again += events.len();
+        self.again.push((room, events));
+    }
+
+    /// Where a number is missing that keeps others from being written.
+    pub(super) fn holes(&self) -> Vec<Hole> {
+        let hole = |(room, wreck): (&RoomId, &Wreck)| {
+            let after = wreck.head?;
+            let first = *wreck.held.keys().next()?;
+            (first > after.next()).then_some(Hole {
+                room: *room,
+                after,
+                since: wreck.missing_since?,
+            })
+        };
+        self.wrecks.iter().filter_map(hole).collect()
+    }
+
+    /// Nobody has what is missing here: puts voids. What the database says of the room must
+    /// be newer than the hole.
+    pub(super) fn fill(&mut self, room: RoomId, row: &SeedRecord) {
+        let Some(wreck) = self.wrecks.get_mut(&room) else {
+            return;
+        };
+        if wreck.head != Some(row.head) {
+            wreck.head = Some(row.head);
+            return;
+        }
+        let Some(first) = wreck.held.keys().next().copied() else {
+            return;
+        };
+        log::warn!(
+            "room={room} seq={} nobody has the events up to {first}",
+            row.head.next()
+        );
+        let missing = row.head.0 + 1..first.0.min(row.head.0 + 1 + VOIDS_AT_ONCE);
+        for seq in missing {
+            let place = Place {
+                seq: Seq(seq),
+                n: row.messages,
+                at: row.changed_at,
+            };
+            wreck.held.insert(Seq(seq), Event::filler(room, place));
+            self.done.voids += 1;
+        }
+    }
+}
+
+impl Wreck {
+    /// The next events, without a hole between them.
+    fn dense(&self, limit: usize) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::new();
+        for event in self.held.values().take(limit) {
+            if events
+                .last()
+                .is_some_and(|last| last.seq().next() != event.seq())
+            {
+                break;
+            }
+            events.push(event.clone());
+        }
+        events
+    }
+}
