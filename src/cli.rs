@@ -5,16 +5,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::System;
+use actix_web::rt::task::JoinHandle;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use madang::config::{self, Config, ConfigError, Sources};
 use madang::db;
 use madang::identity::{Claims, Tokens};
 use madang::node::{Node, StartError};
+use madang::settings::Settings;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::demo;
 
@@ -161,13 +164,15 @@ impl SettingArgs {
 }
 
 async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
-    allow_connections(config.limits.connections);
+    allow_connections(config.at_start.limits.connections);
     let node = Node::start(config).await?;
     if demo && let Err(cause) = demo::fill(node.services()).await {
         log::warn!("the demo could not be filled in: {cause}");
     }
     println!("madang is listening on http://{}", node.address());
+    let rereading = reread_on_hangup(node.services().settings.clone())?;
     asked_to_stop().await?;
+    rereading.abort();
     node.stop().await;
     Ok(())
 }
@@ -188,9 +193,24 @@ fn allow_connections(wanted: u32) {
     }
 }
 
+/// Reads file and environment again at every SIGHUP.
+fn reread_on_hangup(settings: Arc<Settings>) -> Result<JoinHandle<()>, Failure> {
+    let mut hangups = listen(SignalKind::hangup())?;
+    Ok(actix::spawn(async move {
+        while hangups.recv().await.is_some() {
+            if let Err(error) = settings.reread() {
+                log::error!("{error}; everything stays as it is");
+            }
+        }
+    }))
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|cause| Failure::Other(format!("signals: {cause}")))
+}
+
 /// Waits for SIGINT or SIGTERM.
 async fn asked_to_stop() -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(|cause| Failure::Other(format!("signals: {cause}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let interrupted = std::pin::pin!(interrupt.recv());

@@ -15,3 +15,4 @@ pub mod ids;
 pub mod limits;
 pub mod node;
 pub mod protocol;
+pub mod settings;

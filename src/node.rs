@@ -13,19 +13,23 @@ use actix_web::web;
 
 use crate::actors::persistence::{self, Flush, Persistence};
 use crate::actors::registry::{LocalBroker, Registry};
-use crate::actors::{Reply, Services, Workers, hub};
+use crate::actors::{Reply, Services, Workers, hub, tell_notices};
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::db::{Db, OpenError, OpenOptions};
 use crate::http;
 use crate::identity::{Identities, Tokens};
 use crate::limits::Rates;
+use crate::settings::Settings;
 
 /// How long an append may wait before its sender is told that nobody knows.
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How often it looks whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How often what was set for all nodes is asked for, if it was not to be had at the start.
+const SETTINGS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often logins that have run out are forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -35,8 +39,8 @@ pub struct Node {
     services: web::Data<Services>,
     server: ServerHandle,
     address: SocketAddr,
-    /// Forgets logins that have run out.
-    sweeper: JoinHandle<()>,
+    /// Small things that are done beside, until the node stops.
+    helpers: Vec<JoinHandle<()>>,
 }
 
 /// Why a node did not start.
@@ -77,15 +81,23 @@ impl Node {
             .await
             .map_err(blocked)??;
         let services = web::Data::new(services(&config, db, Tokens::new(&secret)));
+        let settings = services.settings.clone();
+        let mut helpers = vec![
+            actix::spawn(sweep_logins(services.db.clone())),
+            actix::spawn(tell_notices(services.clone().into_inner())),
+        ];
+        if let Err(error) = settings.reload().await {
+            log::warn!("what was set for all nodes is missing for now: {error}");
+            helpers.push(actix::spawn(load_settings(settings)));
+        }
         let server = http::serve(services.clone(), listener).map_err(listen)?;
         let handle = server.handle();
         actix::spawn(server);
-        let sweeper = actix::spawn(sweep_logins(services.db.clone()));
         Ok(Self {
             services,
             server: handle,
             address,
-            sweeper,
+            helpers,
         })
     }
 
@@ -108,7 +120,9 @@ impl Node {
     /// The same; with `moves` there are other nodes that people can go to.
     pub async fn stop_with(self, moves: bool) {
         self.services.drain(moves);
-        self.sweeper.abort();
+        for helper in &self.helpers {
+            helper.abort();
+        }
         self.farewell().await;
         let (reply_to, flushed) = Reply::channel();
         let asked = self.services.persistence.send(Flush { reply_to }).await;
@@ -150,6 +164,7 @@ fn services(config: &Arc<Config>, db: Db, tokens: Tokens) -> Services {
         backlog_rows: config.backlog_events,
         deadline: APPEND_DEADLINE,
     };
+    let rates = Arc::new(Rates::new(&config.at_start.limits));
     let persistence = Persistence::start_here(db.store(), limits);
     let registry = Registry::start_here(|rings| {
         Arc::new(LocalBroker::new(persistence.clone(), db.clone(), rings))
@@ -157,12 +172,24 @@ fn services(config: &Arc<Config>, db: Db, tokens: Tokens) -> Services {
     Services {
         config: config.clone(),
         identities: Identities::new(db.clone(), tokens, config.auto_provision),
-        rates: Rates::new(&config.limits),
+        settings: Settings::new(config.clone(), db.clone(), rates.clone()),
+        rates,
         workers: Workers::new(config.workers),
         db,
         registry,
         persistence,
         draining: AtomicBool::new(false),
+    }
+}
+
+/// Lays over what was set for all nodes, once the database answers.
+async fn load_settings(settings: Arc<Settings>) {
+    let mut turns = tokio::time::interval(SETTINGS_INTERVAL);
+    loop {
+        turns.tick().await;
+        if let Ok(version) = settings.reload().await {
+            return log::info!("settings version={version} hold now");
+        }
     }
 }
 

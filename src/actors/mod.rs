@@ -15,6 +15,7 @@ pub mod directory;
 mod draining;
 pub mod hub;
 pub mod lane;
+mod notices;
 pub mod persistence;
 pub mod registry;
 pub mod room;
@@ -24,6 +25,7 @@ pub mod socket;
 pub mod user;
 pub mod wire;
 
+pub use notices::tell_notices;
 pub use services::{
     Handle, Pending, Refuse, Reply, Services, Worker, Workers, context, send_always,
 };

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identities;
 use crate::ids::{RoomId, UserId};
 use crate::limits::Rates;
+use crate::settings::Settings;
 
 /// How long an asker waits for an actor. Storage gives up earlier, and says so.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
@@ -36,8 +37,10 @@ pub struct Services {
     pub db: Db,
     /// Who a token stands for.
     pub identities: Identities,
+    /// What may change while the node runs.
+    pub settings: Arc<Settings>,
     /// Limits that are shared by all connections.
-    pub rates: Rates,
+    pub rates: Arc<Rates>,
     /// Appends to logs; knows who is where.
     pub registry: Addr<Registry>,
     /// Writes to the database.

@@ -15,6 +15,8 @@ pub struct Key {
     pub about: &'static str,
     /// How much of its value may be shown.
     pub shown: Shown,
+    /// May it change while a node runs?
+    pub live: bool,
 }
 
 /// How much of a value `madang config` shows.
@@ -65,7 +67,7 @@ pub const KEYS: &[Key] = &[
         "",
         "name of this node, at most 64 of a-z A-Z 0-9 . _ -; random when empty",
     ),
-    key(
+    live(
         "MADANG_ACK",
         "log",
         "when a message is acknowledged if its sender does not say: log or db \
@@ -76,7 +78,7 @@ pub const KEYS: &[Key] = &[
         "0",
         "threads that serve connections; 0 is one per core",
     ),
-    key(
+    live(
         "MADANG_ALLOWED_ORIGINS",
         "",
         "browser origins beside the node's own, exact, separated by commas",
@@ -86,7 +88,7 @@ pub const KEYS: &[Key] = &[
         "false",
         "a token signed with the key whose sub is unknown makes that user",
     ),
-    key(
+    live(
         "MADANG_GUESTS",
         "false",
         "people may look around with a name and no password; true with --demo",
@@ -106,62 +108,72 @@ pub const KEYS: &[Key] = &[
         "30",
         "time that a stopping node gives its connections to move",
     ),
-    key(
+    live(
+        "MADANG_NOTICE",
+        "",
+        "words for everybody, such as when there will be a pause; at GET /v1/common/notice",
+    ),
+    live(
+        "MADANG_MIN_CLIENT_VERSION",
+        "0.1.0",
+        "the oldest client that is served well; at GET /v1/common/min_client_version",
+    ),
+    live(
         "MADANG_LIMIT_CONNECTIONS",
         "10000",
         "sockets on this node; 0 is no limit, here and below",
     ),
-    key(
+    live(
         "MADANG_LIMIT_CONNECTIONS_PER_ADDRESS",
         "1000",
         "sockets from one address",
     ),
-    key(
+    live(
         "MADANG_LIMIT_CONNECTIONS_PER_USER",
         "50",
         "sockets of one user",
     ),
-    key(
+    live(
         "MADANG_LIMIT_SIGNUPS_PER_MINUTE",
         "60",
         "new accounts and guests from one address",
     ),
-    key(
+    live(
         "MADANG_LIMIT_SIGNIN_FAILURES_PER_MINUTE",
         "10",
         "wrong passwords for one account",
     ),
-    key(
+    live(
         "MADANG_LIMIT_SIGNIN_FAILURES_PER_ADDRESS_PER_MINUTE",
         "60",
         "wrong passwords from one address",
     ),
-    key(
+    live(
         "MADANG_LIMIT_JOINS_PER_SECOND",
         "20",
         "rooms that one user joins, leaves or makes",
     ),
-    key(
+    live(
         "MADANG_LIMIT_PUBLISH_PER_SECOND",
         "100",
         "messages on one connection, twice as many at once; one user has twice that",
     ),
-    key(
+    live(
         "MADANG_LIMIT_ROOM_PUBLISH_PER_SECOND",
         "1000",
         "messages in one room",
     ),
-    key(
+    live(
         "MADANG_LIMIT_FRAMES_PER_SECOND",
         "200",
         "frames of any kind on one connection",
     ),
-    key(
+    live(
         "MADANG_LIMIT_READS_PER_SECOND",
         "50",
         "pages of history and REST requests of one user",
     ),
-    key(
+    live(
         "MADANG_LIMIT_IN_FLIGHT",
         "32",
         "requests on one connection that wait for their answer",
@@ -174,6 +186,15 @@ const fn key(name: &'static str, default: &'static str, about: &'static str) -> 
         default,
         about,
         shown: Shown::Whole,
+        live: false,
+    }
+}
+
+/// A key that may change while nodes run.
+const fn live(name: &'static str, default: &'static str, about: &'static str) -> Key {
+    Key {
+        live: true,
+        ..key(name, default, about)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here is global: a [`Config`] is made at the start and handed down.
 
 mod keys;
+mod live;
 mod secret;
 mod source;
 mod values;
@@ -14,10 +15,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use keys::{KEYS, Key, Shown, example};
+pub use live::{Limits, Live, Overlaid};
 pub use source::{ConfigError, Origin, Setting, Sources};
 pub use values::{Database, Secret};
 
-use crate::protocol::Durability;
 use source::Settings;
 
 /// Everything that a node has been told, checked.
@@ -31,56 +32,24 @@ pub struct Config {
     pub jwt_secret: Option<Secret>,
     /// `MADANG_NODE_ID`
     pub node_id: String,
-    /// `MADANG_ACK`
-    pub ack: Durability,
     /// `MADANG_WORKERS`, with 0 already counted out.
     pub workers: usize,
-    /// `MADANG_ALLOWED_ORIGINS`
-    pub allowed_origins: Vec<String>,
     /// `MADANG_AUTO_PROVISION`
     pub auto_provision: bool,
-    /// `MADANG_GUESTS`
-    pub guests: bool,
     /// `MADANG_TRUSTED_PROXIES`
     pub trusted_proxies: Vec<IpNet>,
     /// `MADANG_BACKLOG_EVENTS`
     pub backlog_events: usize,
     /// `MADANG_DRAIN_SECONDS`
     pub drain: Duration,
-    /// `MADANG_LIMIT_…`
-    pub limits: Limits,
+    /// What may change while the node runs, as it was at the start. What holds now, the
+    /// node's `Settings` know.
+    pub at_start: Live,
     /// What nobody needs to set, but tests may.
     pub tuning: Tuning,
     settings: Settings,
-}
-
-/// How much of everything is allowed; 0 is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Sockets on this node.
-    pub connections: u32,
-    /// Sockets from one address.
-    pub connections_per_address: u32,
-    /// Sockets of one user.
-    pub connections_per_user: u32,
-    /// New accounts and guests from one address.
-    pub signups_per_minute: u32,
-    /// Wrong passwords for one account.
-    pub signin_failures_per_minute: u32,
-    /// Wrong passwords from one address.
-    pub signin_failures_per_address_per_minute: u32,
-    /// Rooms that one user joins, leaves or makes.
-    pub joins_per_second: u32,
-    /// Messages on one connection.
-    pub publish_per_second: u32,
-    /// Messages in one room.
-    pub room_publish_per_second: u32,
-    /// Frames of any kind on one connection.
-    pub frames_per_second: u32,
-    /// Pages of history and REST requests of one user.
-    pub reads_per_second: u32,
-    /// Requests on one connection that wait for their answer.
-    pub in_flight: u32,
+    /// Where all of it came from, to be read again; none for a node inside another program.
+    sources: Option<Sources>,
 }
 
 /// Intervals and sizes inside a node.
@@ -116,7 +85,12 @@ impl Default for Tuning {
 impl Config {
     /// The configuration that these sources come to.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
-        sources.settle().and_then(Self::check)
+        let settings = sources.settle()?;
+        let config = Self::check(settings)?;
+        Ok(Self {
+            sources: Some(sources),
+            ..config
+        })
     }
 
     /// Defaults and these values, no file and no environment: for tests and programs that
@@ -151,11 +125,8 @@ impl Config {
                 text => Secret::parse(text).map(Some),
             })?,
             node_id: settings.read("MADANG_NODE_ID", NODE_ID, node_id)?,
-            ack: settings.read("MADANG_ACK", "log or db", durability)?,
             workers: settings.read("MADANG_WORKERS", "0 to 1024", workers)?,
-            allowed_origins: settings.read("MADANG_ALLOWED_ORIGINS", ORIGINS, origins)?,
             auto_provision: flag("MADANG_AUTO_PROVISION")?,
-            guests: flag("MADANG_GUESTS")?,
             trusted_proxies: settings.read("MADANG_TRUSTED_PROXIES", NETWORKS, networks)?,
             backlog_events: settings.read("MADANG_BACKLOG_EVENTS", "1 or more", |text| {
                 text.parse().ok().filter(|events| *events > 0)
@@ -164,9 +135,10 @@ impl Config {
                 let seconds = text.parse().ok().filter(|seconds| *seconds <= 3600)?;
                 Some(Duration::from_secs(seconds))
             })?,
-            limits: Limits::check(&settings)?,
+            at_start: Live::check(&settings)?,
             tuning: Tuning::default(),
             settings,
+            sources: None,
         })
     }
 }
@@ -175,41 +147,11 @@ const SECRET: &str = "at least 32 bytes that nobody can guess, for instance from
     `openssl rand -hex 32`; without it one is made and kept in a file";
 const NO_CLUSTER: &str = "this version has no cluster yet: unset it to run one node";
 
-fn durability(text: &str) -> Option<Durability> {
-    match text {
-        "log" => Some(Durability::Log),
-        "db" => Some(Durability::Db),
-        _ => None,
-    }
-}
-
 fn workers(text: &str) -> Option<usize> {
     match text.parse().ok()? {
         0 => Some(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
         workers if workers <= 1024 => Some(workers),
         _ => None,
-    }
-}
-
-impl Limits {
-    fn check(settings: &Settings) -> Result<Self, ConfigError> {
-        let limit = |name| settings.read(name, "a number; 0 is no limit", |text| text.parse().ok());
-        Ok(Self {
-            connections: limit("MADANG_LIMIT_CONNECTIONS")?,
-            connections_per_address: limit("MADANG_LIMIT_CONNECTIONS_PER_ADDRESS")?,
-            connections_per_user: limit("MADANG_LIMIT_CONNECTIONS_PER_USER")?,
-            signups_per_minute: limit("MADANG_LIMIT_SIGNUPS_PER_MINUTE")?,
-            signin_failures_per_minute: limit("MADANG_LIMIT_SIGNIN_FAILURES_PER_MINUTE")?,
-            signin_failures_per_address_per_minute: limit(
-                "MADANG_LIMIT_SIGNIN_FAILURES_PER_ADDRESS_PER_MINUTE",
-            )?,
-            joins_per_second: limit("MADANG_LIMIT_JOINS_PER_SECOND")?,
-            publish_per_second: limit("MADANG_LIMIT_PUBLISH_PER_SECOND")?,
-            room_publish_per_second: limit("MADANG_LIMIT_ROOM_PUBLISH_PER_SECOND")?,
-            frames_per_second: limit("MADANG_LIMIT_FRAMES_PER_SECOND")?,
-            reads_per_second: limit("MADANG_LIMIT_READS_PER_SECOND")?,
-            in_flight: limit("MADANG_LIMIT_IN_FLIGHT")?,
-        })
     }
 }
 
@@ -227,7 +169,7 @@ mod tests {
         assert_eq!(config.listen.port(), 8080);
         assert_eq!(config.database, Database::Sqlite("madang.db".into()));
         assert_eq!(config.settings().len(), KEYS.len());
-        assert!(config.workers >= 1 && !config.guests);
+        assert!(config.workers >= 1 && !config.at_start.guests);
     }
 
     #[test]

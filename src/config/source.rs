@@ -10,7 +10,7 @@ use super::keys::{self, KEYS, Key, Shown};
 const FILE: &str = "madang.toml";
 
 /// Everything that says how a node shall be; the later field wins.
-#[derive(Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// People and rooms to look at are wanted: a few defaults change.
     pub demo: bool,
@@ -35,6 +35,8 @@ pub enum Origin {
     Environment,
     /// The command line, or the program that uses the library.
     Flag,
+    /// Set while nodes run, for all of them.
+    Live,
 }
 
 /// A value that holds, with where it came from.
@@ -70,6 +72,14 @@ pub enum ConfigError {
         /// Where it stands.
         origin: Origin,
     },
+    /// A key that has to stay as it is while a node runs.
+    #[error(
+        "{name} cannot change while nodes run; set it in {FILE} or the environment and restart"
+    )]
+    Fixed {
+        /// The key.
+        name: &'static str,
+    },
     /// A file that cannot be read, or is not what it should be.
     #[error("cannot use {path}: {cause}")]
     File {
@@ -97,13 +107,13 @@ impl Sources {
     }
 
     /// Every key's value, the strongest source first asked.
-    pub(super) fn settle(self) -> Result<Settings, ConfigError> {
+    pub(super) fn settle(&self) -> Result<Settings, ConfigError> {
         let mut settings = Settings::defaults();
         if self.demo {
             settings.set("MADANG_GUESTS", "true".into(), Origin::Demo)?;
         }
-        let path = match self.file {
-            Some(path) => Some(path),
+        let path = match &self.file {
+            Some(path) => Some(path.clone()),
             None => Path::new(FILE).exists().then(|| FILE.into()),
         };
         if let Some(path) = path {
@@ -111,10 +121,8 @@ impl Sources {
                 settings.set(&name, value, Origin::File(path.clone()))?;
             }
         }
-        for (name, value) in self.environment {
-            settings.set(&name, value, Origin::Environment)?;
-        }
-        settings.set_all(self.flags, Origin::Flag)?;
+        settings.set_all(self.environment.iter().cloned(), Origin::Environment)?;
+        settings.set_all(self.flags.iter().cloned(), Origin::Flag)?;
         Ok(settings)
     }
 }
@@ -159,6 +167,34 @@ impl Settings {
         Ok(())
     }
 
+    /// Sets what was set while nodes run. Here an empty value is one.
+    pub(super) fn lay_over(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let origin = Origin::Live;
+        let Some(key) = keys::find(name) else {
+            let name = name.to_owned();
+            return Err(ConfigError::Unknown { name, origin });
+        };
+        if !key.live {
+            return Err(ConfigError::Fixed { name: key.name });
+        }
+        let text = value.trim().to_owned();
+        self.0.insert(key.name, Setting { key, origin, text });
+        Ok(())
+    }
+
+    /// Takes over from others what may change while a node runs; names what else differs.
+    pub(super) fn take_live(&mut self, others: &Self) -> Vec<&'static str> {
+        let mut differ = Vec::new();
+        for (name, other) in &others.0 {
+            match self.0.get(name) {
+                _ if other.key.live => drop(self.0.insert(name, other.clone())),
+                Some(own) if own.text == other.text => {}
+                Some(_) | None => differ.push(*name),
+            }
+        }
+        differ
+    }
+
     /// Reads one value; `allowed` completes the error.
     pub(super) fn read<T>(
         &self,
@@ -183,6 +219,18 @@ impl Settings {
     }
 }
 
+impl ConfigError {
+    /// Which key it is about; empty for a whole file.
+    pub fn key(&self) -> &str {
+        match self {
+            ConfigError::Value { key, .. } => key,
+            ConfigError::Unknown { name, .. } => name,
+            ConfigError::Fixed { name } => name,
+            ConfigError::File { .. } => "",
+        }
+    }
+}
+
 impl Setting {
     /// The value as it may be shown.
     pub fn shown(&self) -> String {
@@ -191,6 +239,13 @@ impl Setting {
             Shown::WithoutPassword => without_password(&self.text),
             Shown::Hidden | Shown::Whole => self.text.clone(),
         }
+    }
+}
+
+/// What it was told may hold secrets.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sources(…)")
     }
 }
 
@@ -263,6 +318,7 @@ impl fmt::Display for Origin {
             Origin::File(path) => path.display().fmt(f),
             Origin::Environment => f.write_str("environment"),
             Origin::Flag => f.write_str("flag"),
+            Origin::Live => f.write_str("live"),
         }
     }
 }

@@ -219,4 +219,12 @@ pub trait Store: Send + Sync {
 
     /// Removes logins and used refresh tokens that expired before `now`.
     fn sweep_logins(&self, now: i64) -> Result<usize, StoreError>;
+
+    // -- settings --------------------------------------------------------------------
+
+    /// The newest versions of what was set while nodes run, newest first.
+    fn settings(&self, limit: usize) -> Result<Vec<SettingsRecord>, StoreError>;
+
+    /// Adds a version; false when somebody else has taken its number.
+    fn save_settings(&self, record: &SettingsRecord) -> Result<bool, StoreError>;
 }

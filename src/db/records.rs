@@ -1,5 +1,7 @@
 //! What the store keeps, as the rest of the program sees it: no diesel types.
 
+use std::collections::BTreeMap;
+
 use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
 use crate::protocol::{Draft, Event, Place};
 
@@ -430,4 +432,17 @@ pub enum Rotation {
     Reused(LoginRecord),
     /// Nobody knows it, or it has expired.
     Unknown,
+}
+
+/// One version of what was set while nodes run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsRecord {
+    /// Counts up from 1.
+    pub version: i64,
+    /// Who made it.
+    pub changed_by: UserId,
+    /// When, Unix milliseconds.
+    pub at: i64,
+    /// Every key that is set this way, with its value; not only what changed.
+    pub values: BTreeMap<String, String>,
 }

@@ -104,6 +104,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    settings (version) {
+        version -> Int8,
+        changed_by -> Int8,
+        at -> Int8,
+        body -> Text,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Int8,
         sub -> Text,
@@ -132,5 +141,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     mentions,
     refresh_tokens,
     rooms,
+    settings,
     users,
 );

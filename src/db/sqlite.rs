@@ -30,6 +30,8 @@ pub(super) mod lives;
 pub(super) mod logins;
 #[path = "queries/rooms.rs"]
 pub(super) mod rooms;
+#[path = "queries/settings.rs"]
+pub(super) mod settings;
 #[path = "queries/users.rs"]
 pub(super) mod users;
 #[path = "queries/write_back.rs"]

@@ -144,7 +144,7 @@ pub(super) async fn guest(
     request: HttpRequest,
     form: web::Json<GuestSignUp>,
 ) -> Result {
-    if !services.config.guests {
+    if !services.settings.now().live.guests {
         let message = "this node takes no guests; sign up instead";
         return Err(Error::new(ErrorCode::Forbidden, message).into());
     }

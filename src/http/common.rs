@@ -10,9 +10,6 @@ use super::error::{Problem, Result};
 use crate::actors::Services;
 use crate::clock::now_ms;
 
-/// The oldest client that this node serves well.
-const MIN_CLIENT_VERSION: &str = "0.1.0";
-
 /// One fact.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Fact {
@@ -39,9 +36,10 @@ pub(super) async fn get(
 }
 
 fn value(services: &Services, key: &str) -> Option<Value> {
+    let now = services.settings.now();
     Some(match key {
         "version" => json!(env!("CARGO_PKG_VERSION")),
-        "min_client_version" => json!(MIN_CLIENT_VERSION),
+        "min_client_version" => json!(now.live.min_client_version),
         "time" => json!(now_ms()),
         "health" => json!(if services.is_draining() {
             "draining"
@@ -49,13 +47,13 @@ fn value(services: &Services, key: &str) -> Option<Value> {
             "ok"
         }),
         "features" => json!({
-            "guests": services.config.guests,
+            "guests": now.live.guests,
             "sign_up": true,
             "stomp": false,
             "sse": false,
             "uploads": false,
         }),
-        "notice" => Value::Null,
+        "notice" => json!(now.live.notice),
         _ => return None,
     })
 }

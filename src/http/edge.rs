@@ -47,7 +47,7 @@ pub(super) async fn guard(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let (origin, stops) = match request.app_data::<web::Data<Services>>() {
         Some(services) => (
-            Origin::of(&request, &services.config.allowed_origins),
+            Origin::of(&request, &services.settings.now().live.allowed_origins),
             services.is_draining(),
         ),
         None => (Origin::Foreign, false),

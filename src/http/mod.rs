@@ -12,6 +12,7 @@ mod auth;
 mod body;
 mod caching;
 mod common;
+mod config;
 mod edge;
 mod error;
 mod health;
@@ -42,12 +43,12 @@ pub use openapi::Description;
 pub use server::{bind, serve};
 
 /// Everything that a node serves, for one worker thread's `App`.
-fn configure(config: &mut web::ServiceConfig) {
+fn configure(app: &mut web::ServiceConfig) {
     let description = SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", Description::openapi());
     let everything = web::scope("")
         .wrap(from_fn(edge::guard))
         .service(web::redirect("/docs", "/docs/"))
         .service(description)
         .configure(routes::register);
-    config.configure(body::configure).service(everything);
+    app.configure(body::configure).service(everything);
 }

@@ -10,7 +10,9 @@ use actix_web::{FromRequest, Responder, Route, guard, web};
 
 use super::access::{self, Access};
 use super::error::Problem;
-use super::{admin, assets, auth, common, health, inbox, me, members, messages, rooms, users, ws};
+use super::{
+    admin, assets, auth, common, config, health, inbox, me, members, messages, rooms, users, ws,
+};
 
 /// The address of what no other route takes.
 const ANYWHERE: &str = "/{path:.*}";
@@ -76,6 +78,8 @@ pub fn routes() -> Vec<Endpoint> {
         get("/v1/common/{key}", Anyone, common::get),
         post("/v1/admin/users/{id}/suspend", Admin, admin::suspend),
         delete("/v1/admin/users/{id}/suspend", Admin, admin::lift),
+        get("/v1/admin/config", Admin, config::get),
+        put("/v1/admin/config", Admin, config::put),
         get("/healthz", Anyone, health::healthz),
         get("/readyz", Anyone, health::readyz),
         get("/metrics", Anyone, health::metrics),
@@ -85,7 +89,7 @@ pub fn routes() -> Vec<Endpoint> {
 }
 
 /// Registers them all. Methods that an address does not take are told so.
-pub(super) fn register(config: &mut web::ServiceConfig) {
+pub(super) fn register(app: &mut web::ServiceConfig) {
     let mut endpoints = routes().into_iter().peekable();
     while let Some(first) = endpoints.next() {
         let path = first.path;
@@ -102,7 +106,7 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
                 _ => Problem::MethodNotAllowed { allowed },
             })
         };
-        config.service(resource.default_service(web::to(refuse)));
+        app.service(resource.default_service(web::to(refuse)));
     }
 }
 

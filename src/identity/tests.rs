@@ -22,7 +22,7 @@ impl World {
         let url = format!("sqlite://{}", folder.path().join("chat.db").display());
         let db = Db::open(&url, &OpenOptions::default()).unwrap();
         let secret = Secret::parse("an example key of more than 32 bytes").unwrap();
-        let limits = Config::with::<&str>([]).unwrap().limits;
+        let limits = Config::with::<&str>([]).unwrap().at_start.limits;
         Self {
             identities: Identities::new(db, Tokens::new(&secret), auto_provision),
             rates: Rates::new(&limits),

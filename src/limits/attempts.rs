@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,11 @@ use crate::error::{Error, Result};
 
 /// Wrong guesses by key. One is counted when it begins and taken back when it was right, so
 /// that many at once do not slip through together.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Attempts<K> {
     what: &'static str,
     /// Most wrong guesses in a minute; 0 is no limit.
-    most: u32,
+    most: AtomicU32,
     buckets: Arc<Mutex<HashMap<K, Bucket>>>,
 }
 
@@ -41,9 +42,14 @@ impl<K: Hash + Eq + Clone> Attempts<K> {
     pub fn per_minute(what: &'static str, most: u32) -> Self {
         Self {
             what,
-            most,
+            most: most.into(),
             buckets: Arc::default(),
         }
+    }
+
+    /// From now on at most this many in a minute. Those that were counted stay counted.
+    pub fn allow(&self, most: u32) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Begins a guess, or says when to try again.
@@ -52,12 +58,13 @@ impl<K: Hash + Eq + Clone> Attempts<K> {
     }
 
     fn begin_at(&self, key: K, now: Instant) -> Result<Attempt<K>> {
-        let per_minute = f64::from(self.most);
+        let most = self.most.load(Ordering::Relaxed);
+        let per_minute = f64::from(most);
         let attempt = Attempt {
             key: key.clone(),
             buckets: self.buckets.clone(),
         };
-        if self.most == 0 {
+        if most == 0 {
             return Ok(attempt);
         }
         let mut buckets = lock(&self.buckets);

@@ -79,6 +79,25 @@ impl Rates {
     }
 }
 
+impl Rates {
+    /// From now on these limits. What is counted stays counted where nothing changes.
+    pub fn follow(&self, limits: &config::Limits) {
+        let fresh = Self::new(limits);
+        self.signups.follow(&fresh.signups);
+        self.joins.follow(&fresh.joins);
+        self.publish.follow(&fresh.publish);
+        self.room_publish.follow(&fresh.room_publish);
+        self.reads.follow(&fresh.reads);
+        self.signins_by_account
+            .allow(limits.signin_failures_per_minute);
+        self.signins_by_address
+            .allow(limits.signin_failures_per_address_per_minute);
+        self.connections.allow(limits.connections);
+        self.connections_by_address
+            .allow(limits.connections_per_address);
+    }
+}
+
 /// A rate that may be doubled for a moment.
 fn twice<K: Clone + Eq + std::hash::Hash>(what: &'static str, per_second: u32) -> KeyedRate<K> {
     KeyedRate::per_second(what, per_second, per_second.saturating_mul(2))

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota};
@@ -32,10 +33,14 @@ impl Rate {
     }
 }
 
+/// Who counts; nobody where there is no limit.
+type Counter<K> = Option<Arc<DefaultKeyedRateLimiter<K>>>;
+
 /// The rates of many things, each by its key. A key that rests is forgotten.
 pub struct KeyedRate<K: Hash + Eq + Clone> {
     what: &'static str,
-    limiter: Option<DefaultKeyedRateLimiter<K>>,
+    /// What it allows, and who counts.
+    now: RwLock<(Option<Quota>, Counter<K>)>,
     /// Counts down to the next time that resting keys are forgotten.
     until_sweep: AtomicUsize,
 }
@@ -57,14 +62,30 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
     fn new(what: &'static str, quota: Option<Quota>) -> Self {
         Self {
             what,
-            limiter: quota.map(DefaultKeyedRateLimiter::keyed),
+            now: RwLock::new((quota, counter(quota))),
             until_sweep: AtomicUsize::new(Self::SWEEP),
         }
     }
 
+    /// Takes over what another one allows. Counting begins anew if that is something else.
+    pub fn follow(&self, other: &Self) {
+        let quota = other.read().0;
+        if self.read().0 != quota {
+            *self.now.write().unwrap_or_else(PoisonError::into_inner) = (quota, counter(quota));
+        }
+    }
+
+    /// A value is replaced in one step, so a poisoned lock is as good as new.
+    fn read(&self) -> (Option<Quota>, Counter<K>) {
+        self.now
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Counts one for this key, or says when to try again.
     pub fn check(&self, key: &K) -> Result<()> {
-        let Some(limiter) = &self.limiter else {
+        let (_, Some(limiter)) = self.read() else {
             return Ok(());
         };
         if self.until_sweep.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -77,6 +98,10 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
             .check_key(key)
             .map_err(|until| refusal(self.what, &until))
     }
+}
+
+fn counter<K: Hash + Eq + Clone>(quota: Option<Quota>) -> Counter<K> {
+    quota.map(|quota| Arc::new(DefaultKeyedRateLimiter::keyed(quota)))
 }
 
 fn quota_per_second(count: u32, burst: u32) -> Option<Quota> {
@@ -130,6 +155,20 @@ mod tests {
         for key in 0..100_000_u32 {
             rate.check(&key).unwrap();
         }
-        assert!(rate.limiter.unwrap().len() < 50_000);
+        let (_, counter) = rate.read();
+        assert!(counter.unwrap().len() < 50_000);
+    }
+
+    #[test]
+    fn a_rate_that_stays_keeps_counting_and_another_begins_anew() {
+        let rate = KeyedRate::per_minute("tries", 1);
+        rate.check(&"ann").unwrap();
+        rate.follow(&KeyedRate::per_minute("tries", 1));
+        assert!(rate.check(&"ann").is_err());
+        rate.follow(&KeyedRate::per_minute("tries", 2));
+        assert!(rate.check(&"ann").is_ok() && rate.check(&"ann").is_ok());
+        assert!(rate.check(&"ann").is_err());
+        rate.follow(&KeyedRate::per_minute("tries", 0));
+        assert!((0..100).all(|_| rate.check(&"ann").is_ok()));
     }
 }

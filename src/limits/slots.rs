@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Places by key. Keys that hold none take no memory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Slots<K> {
     /// Most at a time for each key; 0 is no limit.
-    most: u32,
+    most: AtomicU32,
     taken: Arc<Mutex<HashMap<K, u32>>>,
 }
 
@@ -23,16 +24,22 @@ impl<K: Hash + Eq + Clone> Slots<K> {
     /// At most this many at a time for each key.
     pub fn new(most: u32) -> Self {
         Self {
-            most,
+            most: most.into(),
             taken: Arc::default(),
         }
+    }
+
+    /// From now on at most this many. Who holds a place keeps it.
+    pub fn allow(&self, most: u32) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// A place, if there is one left.
     pub fn take(&self, key: K) -> Option<Slot<K>> {
         let mut taken = lock(&self.taken);
         let count = taken.entry(key.clone()).or_default();
-        if self.most > 0 && *count >= self.most {
+        let most = self.most.load(Ordering::Relaxed);
+        if most > 0 && *count >= most {
             return None;
         }
         *count += 1;
@@ -81,6 +88,19 @@ mod tests {
         assert!(slots.take("ann").is_some());
         drop(other);
         assert_eq!(slots.holders(), 1);
+    }
+
+    #[test]
+    fn another_limit_takes_nobodys_place() {
+        let slots = Slots::new(2);
+        let _held = (slots.take("ann").unwrap(), slots.take("ann").unwrap());
+        slots.allow(3);
+        let third = slots.take("ann").unwrap();
+        slots.allow(1);
+        assert!(slots.take("ann").is_none());
+        drop(third);
+        assert!(slots.take("ann").is_none());
+        assert!(slots.take("bob").is_some());
     }
 
     #[test]

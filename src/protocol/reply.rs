@@ -370,6 +370,7 @@ pub enum AccountNotice {
     Read,
     Profile,
     Invited,
+    Config,
 }
 
 /// `move`: the client shall go on over another connection, and then close this one.

@@ -26,6 +26,7 @@ mod python;
 mod rest;
 mod resume;
 mod security;
+mod settings;
 mod slow;
 mod store_contract;
 mod subscribe;

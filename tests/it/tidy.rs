@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "config", "protocol"],
     &["limits"],
     &["db"],
+    &["settings"],
     &["identity"],
     &["actors"],
     &["http"],

@@ -119,6 +119,14 @@ pub struct Tell {
     pub ephemeral: bool,
 }
 
+/// A frame for every session of this thread that is signed in.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellAll {
+    /// The frame, encoded.
+    pub frame: Bytes,
+}
+
 /// The end of one session.
 #[derive(Message)]
 #[rtype(result = "()")]

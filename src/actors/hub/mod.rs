@@ -1,7 +1,7 @@
 //! One per worker thread: hands a room's frames to that thread's sessions, watches slow ones.
 //! Owns: the [`Lanes`] of its thread (shared with the sessions there), who is subscribed to what.
 //! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` (user), `Empty`
-//! (node), `Observe`.
+//! `TellAll` (node), `Observe`.
 //! Sends: `room::Command::HubEmpty`, `session::Due`.
 //! Full mailbox: the room keeps its place and tries again; ephemerals are dropped.
 
@@ -334,6 +334,18 @@ impl Handler<Tell> for Hub {
             Some(lane) if ephemeral => lane.ephemeral(frame),
             Some(lane) => lane.reply(frame),
             None => {}
+        }
+    }
+}
+
+impl Handler<TellAll> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, TellAll { frame }: TellAll, _: &mut Context<Self>) {
+        for connection in self.lanes.look().values() {
+            if connection.user.is_some() {
+                connection.lane.reply(frame.clone());
+            }
         }
     }
 }

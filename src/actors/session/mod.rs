@@ -7,6 +7,7 @@
 
 mod inbound;
 mod native;
+mod pace;
 mod requests;
 mod signing_in;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 pub use self::inbound::{Inbound, Incoming, Violation};
+use self::pace::Pace;
 use super::hub::{Lanes, Subscriber};
 use super::lane::Lane;
 use super::room::Asker;
@@ -26,7 +28,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::ids::SessionId;
-use crate::limits::{Address, Rate, Slot};
+use crate::limits::{Address, Slot};
 use crate::protocol::{
     Account, AccountNotice, CloseCode, Context as FrameContext, ErrorCode, ServerFrame,
 };
@@ -61,10 +63,8 @@ pub struct Session {
     in_flight: usize,
     /// Owned once more by each request in flight whose answer may be large.
     large_answers: Rc<()>,
-    /// All frames but messages.
-    frames: Rate,
-    /// Messages.
-    publishes: Rate,
+    /// How fast it may go.
+    pace: Pace,
     /// Frames refused since the last pause, and when the last of them came.
     refused: (u32, Instant),
     /// Its places in the node's limits, given back when it ends.
@@ -127,8 +127,6 @@ impl Session {
             + 'static,
     {
         let now = Instant::now();
-        let limits = &services.config.limits;
-        let twice = |count: u32| count.saturating_mul(2);
         let Connected {
             worker,
             lanes,
@@ -149,16 +147,7 @@ impl Session {
             ping_at: now + services.config.tuning.heartbeat,
             in_flight: 0,
             large_answers: Rc::new(()),
-            frames: Rate::per_second(
-                "frames",
-                limits.frames_per_second,
-                twice(limits.frames_per_second),
-            ),
-            publishes: Rate::per_second(
-                "messages",
-                limits.publish_per_second,
-                twice(limits.publish_per_second),
-            ),
+            pace: Pace::of(&services.settings),
             refused: (0, now),
             _places: places,
             services,
@@ -296,6 +285,7 @@ impl Session {
 
     fn on_incoming(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
         self.heard = Instant::now();
+        self.pace.keep_up();
         match incoming {
             Incoming::Close(_) => {
                 self.close_with(1000, "");
@@ -308,12 +298,12 @@ impl Session {
                 let error = Error::new(ErrorCode::BadFrame, "frames are text messages");
                 self.refuse(&FrameContext::default(), &error);
             }
-            Incoming::Ping(content) => match self.frames.check() {
+            Incoming::Ping(content) => match self.pace.frames.check() {
                 Ok(()) => self.lane.reply(wire::pong(&content)),
                 Err(_) => self.count_refused(),
             },
             Incoming::Pong => {
-                if self.frames.check().is_err() {
+                if self.pace.frames.check().is_err() {
                     self.count_refused();
                 }
             }

@@ -43,7 +43,7 @@ impl Session {
             };
         };
         let request = Request { asker, context };
-        if frame.command.is_err() && self.frames.check().is_err() {
+        if frame.command.is_err() && self.pace.frames.check().is_err() {
             self.count_refused();
         }
         let served = frame.command.and_then(|command| {
@@ -60,18 +60,21 @@ impl Session {
         let rates = &self.services.rates;
         let checked = match command {
             Command::Publish(_) => self
+                .pace
                 .publishes
                 .check()
                 .and_then(|()| rates.publish.check(&asker.user)),
             Command::Join(_) | Command::Leave(_) => self
+                .pace
                 .frames
                 .check()
                 .and_then(|()| rates.joins.check(&asker.user)),
             Command::History(_) | Command::Members(_) => self
+                .pace
                 .frames
                 .check()
                 .and_then(|()| rates.reads.check(&asker.user)),
-            _ => self.frames.check(),
+            _ => self.pace.frames.check(),
         };
         if checked.is_err() {
             self.count_refused();
@@ -202,7 +205,7 @@ impl Session {
 
     /// The way to a room, if there is a place for one more request in flight.
     pub(super) fn room(&self, room: RoomId) -> Result<Handle<RoomId>> {
-        let limit = self.services.config.limits.in_flight as usize;
+        let limit = self.pace.in_flight;
         if limit > 0 && self.in_flight >= limit {
             return Err(too_many_in_flight());
         }

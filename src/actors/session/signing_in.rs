@@ -116,10 +116,11 @@ impl Session {
 
     fn welcome(&mut self, identity: Identity, listing: Listing) {
         let config = &self.services.config;
+        let now = self.services.settings.now().live.limits;
         let limits = Limits {
             frame_bytes: MAX_FRAME_BYTES,
-            in_flight: config.limits.in_flight as usize,
-            publish_per_second: config.limits.publish_per_second,
+            in_flight: now.in_flight as usize,
+            publish_per_second: now.publish_per_second,
         };
         let welcome = Welcome {
             version: VERSION,

@@ -85,7 +85,8 @@ impl User {
     }
 
     fn attach(&mut self, arrival: Arrival, attached: Attached, ctx: &mut Context<Self>) {
-        let limit = self.services.config.limits.connections_per_user as usize;
+        let limit = self.services.settings.now().live.limits;
+        let limit = limit.connections_per_user as usize;
         if limit > 0 && self.sessions.len() >= limit {
             let message = format!("one person may have {limit} connections at a time");
             let error = Error::new(ErrorCode::RateLimited, message).retry_after(30_000);

@@ -2,12 +2,12 @@
 
 use diesel::r2d2::{ConnectionManager, PooledConnection};
 
-use super::{Conn, append, events, lives, logins, rooms, users, write_back};
+use super::{Conn, append, events, lives, logins, rooms, settings, users, write_back};
 use crate::db::lock::Holder;
 use crate::db::{
     Append, Appended, LoadedRoom, LoginRecord, Mark, Membership, NewRoom, Placed, Range,
-    RoomRecord, Rotation, SeedRecord, Select, Store, StoreError, UserPatch, UserRecord, WriteError,
-    Written,
+    RoomRecord, Rotation, SeedRecord, Select, SettingsRecord, Store, StoreError, UserPatch,
+    UserRecord, WriteError, Written,
 };
 use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
 use crate::protocol::{ClientId, Event, Place};
@@ -202,5 +202,13 @@ impl Store for Backend {
 
     fn sweep_logins(&self, now: i64) -> Result<usize, StoreError> {
         self.change(|conn| logins::sweep_logins(conn, now))
+    }
+
+    fn settings(&self, limit: usize) -> Result<Vec<SettingsRecord>, StoreError> {
+        self.read(|conn| settings::settings(conn, limit))
+    }
+
+    fn save_settings(&self, record: &SettingsRecord) -> Result<bool, StoreError> {
+        self.change(|conn| settings::save_settings(conn, record))
     }
 }

@@ -2,5 +2,6 @@
 
 mod accounts;
 mod common;
+mod config;
 mod messages;
 mod rooms;

@@ -8,6 +8,7 @@ mod opening;
 mod people;
 mod random;
 mod rooms;
+mod settings;
 mod trouble;
 mod write_back;
 

@@ -88,6 +88,17 @@ impl TestNode {
         self.settings.insert(name.into(), value.into());
     }
 
+    /// Writes its `madang.toml`.
+    pub fn configure(&self, text: &str) {
+        let file = self.folder.join("madang.toml");
+        std::fs::write(file, text).expect("a file in our own folder");
+    }
+
+    /// `SIGHUP`: read the file again.
+    pub fn hang_up(&self) {
+        self.process.signal("HUP");
+    }
+
     /// Starts again on the same data, at the same address; kills it before if it still runs.
     pub async fn restart(&mut self) {
         self.relaunch();
@@ -120,6 +131,15 @@ impl TestNode {
     /// REST as this person.
     pub fn rest(&self, sub: &str) -> Rest {
         Rest::new(&self.url(), Some(self.token(sub)))
+    }
+
+    /// REST as somebody who runs the system.
+    pub fn admin(&self) -> Rest {
+        let claims = Claims {
+            role: Some("admin".into()),
+            ..Claims::of("admin")
+        };
+        Rest::new(&self.url(), Some(sign(&claims)))
     }
 
     /// REST as nobody.

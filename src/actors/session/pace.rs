@@ -1,0 +1,56 @@
+//! How fast one connection may go. Follows the node's settings while it lives.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::config::Limits;
+use crate::limits::Rate;
+use crate::settings::{Now, Settings};
+
+/// The limits of one connection.
+pub(super) struct Pace {
+    /// All frames but messages.
+    pub(super) frames: Rate,
+    /// Messages.
+    pub(super) publishes: Rate,
+    /// Requests that may wait for their answer; 0 is no limit.
+    pub(super) in_flight: usize,
+    /// Says when the settings have changed.
+    settings: watch::Receiver<Arc<Now>>,
+}
+
+impl Pace {
+    /// As the settings say now.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut settings = settings.follow();
+        let limits = settings.borrow_and_update().live.limits;
+        Self {
+            frames: twice("frames", limits.frames_per_second),
+            publishes: twice("messages", limits.publish_per_second),
+            in_flight: limits.in_flight as usize,
+            settings,
+        }
+    }
+
+    /// Takes over what has been set since; cheap when nothing has.
+    pub(super) fn keep_up(&mut self) {
+        if !self.settings.has_changed().unwrap_or(false) {
+            return;
+        }
+        let Limits {
+            frames_per_second,
+            publish_per_second,
+            in_flight,
+            ..
+        } = self.settings.borrow_and_update().live.limits;
+        self.frames = twice("frames", frames_per_second);
+        self.publishes = twice("messages", publish_per_second);
+        self.in_flight = in_flight as usize;
+    }
+}
+
+/// A rate that may be doubled for a moment.
+fn twice(what: &'static str, per_second: u32) -> Rate {
+    Rate::per_second(what, per_second, per_second.saturating_mul(2))
+}
