@@ -33,6 +33,7 @@ mod table;
 mod token;
 mod wire;
 mod workers;
+mod write_back;
 
 use std::error::Error;
 use std::path::PathBuf;

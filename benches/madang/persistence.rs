@@ -1,4 +1,4 @@
-//! P7: rows per second of the persistence actor, next to what Postgres does without it.
+//! P7: rows per second of persistence and write-back, next to what Postgres does without it.
 
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,27 @@ use madang::actors::persistence::{Append, Limits, Persistence};
 use crate::drafts::Log;
 use crate::node::Database;
 use crate::table::Row;
-use crate::{Outcome, note, plain, stats};
+use crate::{Outcome, note, plain, stats, write_back};
 
 /// Rooms that write at once, each with one append in flight.
-const ROOMS: usize = 200;
+pub const ROOMS: usize = 200;
 
 /// Members of each.
-const MEMBERS: usize = 10;
+pub const MEMBERS: usize = 10;
 
 /// Messages in one append: what a busy room gathers during the one before.
-const GATHERED: usize = 10;
+pub const GATHERED: usize = 10;
 
 /// Rows of a batch, and so of one `COPY`.
-const BATCH_ROWS: usize = 500;
+pub const BATCH_ROWS: usize = 500;
 
 /// What one turn found, in rows per second.
 struct Rates {
     actor: f64,
+    /// Events that have their places already, through the write-back actor.
+    write_back: f64,
+    /// The same, straight into the store.
+    write: f64,
     copy: f64,
     copy_whole: f64,
     insert: f64,
@@ -44,8 +48,9 @@ pub fn run(quick: bool) -> Outcome<Vec<Row>> {
     for turn in 1..=turns {
         let rates = turn_on(&database, rows, inserts)?;
         note(&format!(
-            "turn {turn} of {turns}: actor {:.0}, COPY {:.0} (in one {:.0}), insert {:.0} rows/s",
-            rates.actor, rates.copy, rates.copy_whole, rates.insert
+            "turn {turn} of {turns}: actor {:.0}, write-back {:.0} (store alone {:.0}), \
+             COPY {:.0} (in one {:.0}), insert {:.0} rows/s",
+            rates.actor, rates.write_back, rates.write, rates.copy, rates.copy_whole, rates.insert
         ));
         found.push(rates);
     }
@@ -56,28 +61,45 @@ pub fn run(quick: bool) -> Outcome<Vec<Row>> {
 
 fn table(found: &[Rates], sqlite: f64) -> Vec<Row> {
     let all = |rate: fn(&Rates) -> f64| found.iter().map(rate).collect::<Vec<_>>();
-    let actor = all(|rates| rates.actor);
-    let row = |reference: String, of: Vec<f64>, goal| Row {
+    let row = |what: &str, measured: &[f64], reference: &str, of: Vec<f64>, goal| Row {
         id: "P7",
-        what: "persistence actor, Postgres".into(),
-        measured: format!("{:.0} rows/s", stats::median(actor.clone())),
+        what: format!("{what}, Postgres"),
+        measured: format!("{:.0} rows/s", stats::median(measured.to_vec())),
         reference: format!("{reference} {:.0} rows/s", stats::median(of.clone())),
-        ratio: stats::median_ratio(&actor, &of),
+        ratio: stats::median_ratio(measured, &of),
         goal,
     };
+    let (actor, back) = (all(|rates| rates.actor), all(|rates| rates.write_back));
     let batched = format!("`COPY` by {BATCH_ROWS} rows");
+    let (copy, insert) = (all(|rates| rates.copy), all(|rates| rates.insert));
+    let write = all(|rates| rates.write);
+    let local = "persistence actor";
+    let whole = all(|rates| rates.copy_whole);
     vec![
-        row(batched, all(|rates| rates.copy), "≥ 0.5 × `COPY`"),
+        row(local, &actor, &batched, copy.clone(), "≥ 0.5 × `COPY`"),
+        row(local, &actor, "one `COPY` of all", whole, "–"),
         row(
-            "one `COPY` of all".into(),
-            all(|rates| rates.copy_whole),
-            "–",
-        ),
-        row(
-            "one insert per message".into(),
-            all(|rates| rates.insert),
+            local,
+            &actor,
+            "one insert per message",
+            insert.clone(),
             "≥ 40 ×",
         ),
+        row(
+            "write-back actor",
+            &back,
+            &batched,
+            copy.clone(),
+            "≥ 0.5 × `COPY`",
+        ),
+        row(
+            "write-back actor",
+            &back,
+            "one insert per message",
+            insert,
+            "≥ 40 ×",
+        ),
+        row("write-back, store alone", &write, &batched, copy, "–"),
         Row {
             id: "P7",
             what: "persistence actor, SQLite".into(),
@@ -93,11 +115,18 @@ fn turn_on(database: &Database, rows: usize, inserts: usize) -> Outcome<Rates> {
     let Database::Postgres(server) = database else {
         return Err("the comparison needs Postgres".into());
     };
-    server.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")?;
+    let anew = || server.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    anew()?;
+    let write = write_back::store(database, rows)?;
+    anew()?;
+    let write_back = write_back::actor(database, rows)?;
+    anew()?;
     let actor = write_all(database, rows)?;
     let written = plain::dump(server)?;
     Ok(Rates {
         actor,
+        write_back,
+        write,
         copy: plain::copy(server, &written, BATCH_ROWS)?,
         copy_whole: plain::copy(server, &written, usize::MAX)?,
         insert: plain::insert(server, inserts)?,

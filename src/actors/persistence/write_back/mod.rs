@@ -1,5 +1,5 @@
 //! Brings what stands in the hot log into the database: in batches, for ever, exactly once.
-//! Owns: the [`Tails`] of all rooms above `flushed`, the reservations of own events.
+//! Owns: the ends of all rooms' logs above `flushed`, the reservations of own events.
 //! Takes: `Appended` `Heard` `FlushedTo` `Survived` (broker), `WhenFlushed` (http, session),
 //! `Salvage` `Adopt` (rebuilding), `Flush` (node), `Observe`.
 //! Sends: [`Landed`], when rows are in the database.
