@@ -1,6 +1,6 @@
 //! The actor at work: what it writes, whom it tells, what it survives.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -134,6 +134,32 @@ async fn an_outage_of_the_database_fills_the_backlog_and_loses_nothing() {
     let counts = world.holds().await.counts;
     assert_eq!((counts.rows_total, counts.swept), (1001, 0));
     assert_eq!(world.written(room).len(), 1001);
+}
+
+#[actix::test]
+async fn nobody_takes_rooms_over_right_after_an_outage() {
+    let calm = Duration::from_secs(2);
+    let world = World::new(Limits {
+        standstill: (calm, calm),
+        ..quick()
+    });
+    let (ours, theirs) = (world.room(), world.room());
+    world.others_append(theirs, 1, false).await;
+    world.break_database();
+    world.append(ours, 1).await;
+    until("a write fails", async || {
+        world.holds().await.counts.retries > 0
+    })
+    .await;
+    world.hot.state().stuck.push(theirs);
+    world.mend_database();
+    let mended = Instant::now();
+    world.settled(theirs).await;
+    assert_eq!(world.holds().await.counts.swept, 1);
+    assert!(
+        mended.elapsed() > calm / 2,
+        "their writer had the same outage"
+    );
 }
 
 #[actix::test]
