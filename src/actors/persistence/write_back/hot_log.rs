@@ -10,7 +10,9 @@ use crate::protocol::Event;
 /// The hot log. Any error means that it is out of reach: the same is asked again later.
 pub trait HotLog: Send + Sync {
     /// Events behind `after`, from the hot log only: dense from `after + 1`, at most `limit`;
-    /// none when it begins later, or has nothing.
+    /// none when it begins later, or has nothing. Also when the log is fenced, and has to be
+    /// rebuilt: what is still in it is looked for, before a missing number becomes `void`. An
+    /// error says that nobody knows what it has.
     fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>>;
 
     /// Moves `flushed` of these rooms forward; one answer for each, in order.

@@ -1,4 +1,7 @@
 //! Brings what is left of a life into the database, however long that takes.
+//!
+//! A number becomes `void` only when the log has said that it does not have it: while the log
+//! is out of reach, no other life can begin, and what it has may be the only copy.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +12,7 @@ use super::message::Salvaged;
 use super::rescue::{Hole, Rescue};
 use super::writer::{Patience, Writer};
 use crate::db::{SeedRecord, StoreError, WriteError};
+use crate::error::Error;
 use crate::ids::RoomId;
 use crate::protocol::Event;
 
@@ -30,9 +34,9 @@ pub(super) async fn salvage(
     batch_rows: usize,
 ) -> (Salvaged, Vec<(RoomId, Vec<Event>)>) {
     let mut rescue = Rescue::new(held);
-    let mut patience = Patience::default();
+    let (mut patience, mut blind) = (Patience::default(), Patience::default());
     while !rescue.is_done() {
-        match round(&writer, &life, &mut rescue, batch_rows).await {
+        match round(&writer, &life, &mut rescue, &mut blind, batch_rows).await {
             Ok(true) => patience.regained(),
             Ok(false) => tokio::time::sleep(LOOK_INTERVAL).await,
             Err(WriteError::Fenced { .. }) => rescue.give_up(),
@@ -50,6 +54,7 @@ async fn round(
     writer: &Writer,
     life: &Arc<str>,
     rescue: &mut Rescue,
+    blind: &mut Patience,
     batch_rows: usize,
 ) -> Result<bool, WriteError> {
     let mut progress = false;
@@ -73,6 +78,9 @@ async fn round(
                     progress = true;
                     rescue.fill(hole.room, &row?);
                 }
+                Found::Unknown(cause) => {
+                    blind.lost("asking the log for what is missing", &cause);
+                }
                 Found::NotYet => {}
             }
         }
@@ -86,16 +94,18 @@ enum Found {
     Events(Vec<Event>),
     /// Nobody has it; what the database says of the room.
     Nothing(Result<SeedRecord, StoreError>),
+    /// The log cannot be asked: it may be the only one that has it.
+    Unknown(Error),
     /// Somebody may still write it.
     NotYet,
 }
 
 async fn search(writer: &Writer, hole: Hole) -> Found {
     let reading = writer.hot.read(hole.room, hole.after, READ_EVENTS);
-    if let Ok(events) = reading.await
-        && !events.is_empty()
-    {
-        return Found::Events(events);
+    match reading.await {
+        Ok(events) if !events.is_empty() => return Found::Events(events),
+        Ok(_) => {}
+        Err(cause) => return Found::Unknown(cause),
     }
     if hole.since.elapsed() < HOLE_DEADLINE {
         return Found::NotYet;

@@ -113,6 +113,23 @@ async fn a_number_that_nobody_has_becomes_void_after_a_while() {
 }
 
 #[actix::test]
+async fn what_only_the_log_may_have_does_not_become_void() {
+    let world = World::new(quick());
+    let room = world.room();
+    world.others_append(room, 2, false).await;
+    world.others_append(room, 1, true).await;
+    world.hot.state().is_down = true;
+    let mut salvage = world.salvage(LIFE);
+    let long = Duration::from_millis(2500);
+    let soon = tokio::time::timeout(long, &mut salvage).await;
+    assert!(soon.is_err(), "{soon:?}");
+    world.hot.state().is_down = false;
+    let salvaged = salvage.await.unwrap();
+    assert_eq!((salvaged.rows, salvaged.voids), (3, 0));
+    assert_eq!(seqs(&world.written(room)), [1, 2, 3]);
+}
+
+#[actix::test]
 async fn a_salvage_answers_only_when_the_database_has_it() {
     let world = World::new(quick());
     let room = world.room();
