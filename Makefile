@@ -1,17 +1,22 @@
 # The same words here and in continuous integration. `make` alone lists them.
 # One set of build artefacts serves `check` and `test`, with the fail points that `FAILPOINTS` sets; nothing
-# is built in release but by `run` and `bench`, and nothing there has fail points.
+# is built in release but by `run`, `cluster` and `bench`, and nothing there has fail points.
 
 CARGO ?= cargo
 TESTED := --locked --features failpoints
 
-.PHONY: help run check test bench deny
+.PHONY: help run cluster check test bench deny
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
 run: ## start a node on http://127.0.0.1:8080 with people and rooms to look at
 	$(CARGO) run --release -- serve --demo
+
+cluster: ## start three nodes, Redis and Postgres on this machine; Ctrl-C ends them
+	scripts/needs.sh postgres redis
+	$(CARGO) build --release --locked
+	scripts/cluster.sh
 
 check: ## format, lints, documentation, migrations up and down on both databases
 	$(CARGO) fmt --all --check
