@@ -25,9 +25,11 @@ const POSTGRES_CONNECTIONS: u32 = 8;
 /// Connections to SQLite that only read; one more writes.
 const SQLITE_READERS: u32 = 4;
 
-/// For every connection to Postgres. A commit that is not on disk is no promise.
+/// For every connection to Postgres. A commit that is not on disk is no promise. A node that
+/// was stopped inside a transaction holds rooms and the life of the log: not for longer than
+/// it takes the others to notice and take over.
 const POSTGRES_SETUP: &str = "SET statement_timeout = '30s'; \
-    SET idle_in_transaction_session_timeout = '30s'; \
+    SET idle_in_transaction_session_timeout = '5s'; \
     SELECT set_config('synchronous_commit', 'on', false) \
     WHERE current_setting('synchronous_commit') = 'off'";
 /// For every connection to SQLite; `FULL` syncs the log at every commit.
