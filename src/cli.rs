@@ -111,7 +111,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Config(_) | Failure::Start(StartError::Config(_)) => 2,
-            Failure::Start(StartError::Database(_)) => 3,
+            Failure::Start(StartError::Database(_) | StartError::Redis(_)) => 3,
             Failure::Start(StartError::Listen { .. }) => 4,
             Failure::Other(_) => 1,
         })
@@ -165,13 +165,16 @@ impl SettingArgs {
 
 async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     allow_connections(config.at_start.limits.connections);
-    let node = Node::start(config).await?;
+    let mut node = Node::start(config).await?;
     if demo && let Err(cause) = demo::fill(node.services()).await {
         log::warn!("the demo could not be filled in: {cause}");
     }
     println!("madang is listening on http://{}", node.address());
     let rereading = reread_on_hangup(node.services().settings.clone())?;
-    asked_to_stop().await?;
+    tokio::select! {
+        stop = asked_to_stop() => stop?,
+        () = node.until_told() => {}
+    }
     rereading.abort();
     node.stop().await;
     Ok(())

@@ -27,5 +27,5 @@ pub mod wire;
 
 pub use notices::tell_notices;
 pub use services::{
-    Handle, Pending, Refuse, Reply, Services, Worker, Workers, context, send_always,
+    Cluster, Handle, Pending, Refuse, Reply, Services, Worker, Workers, context, send_always,
 };

@@ -13,15 +13,18 @@ use tokio::sync::oneshot;
 use super::directory::{Directory, ToRoom, ToUser};
 use super::hub::Hub;
 use super::persistence::Persistence;
-use super::registry::Registry;
+use super::persistence::write_back::WriteBack;
+use super::registry::redis::RedisBroker;
+use super::registry::{Registry, WhenFlushed};
 use super::room::RoomChange;
 use super::{room, user};
 use crate::config::Config;
 use crate::db::{Db, NewRoom, Role};
 use crate::error::{Error, Result};
 use crate::identity::Identities;
-use crate::ids::{RoomId, UserId};
+use crate::ids::{RoomId, Seq, UserId};
 use crate::limits::Rates;
+use crate::protocol::Durability;
 use crate::settings::Settings;
 
 /// How long an asker waits for an actor. Storage gives up earlier, and says so.
@@ -36,7 +39,7 @@ pub struct Services {
     /// The database.
     pub db: Db,
     /// Who a token stands for.
-    pub identities: Identities,
+    pub identities: Arc<Identities>,
     /// What may change while the node runs.
     pub settings: Arc<Settings>,
     /// Limits that are shared by all connections.
@@ -47,8 +50,18 @@ pub struct Services {
     pub persistence: Addr<Persistence>,
     /// The worker threads.
     pub workers: Workers,
+    /// The other nodes; `None` on a node that is alone.
+    pub cluster: Option<Cluster>,
     /// Is the node stopping? Load balancers are told, people are not.
     pub draining: AtomicBool,
+}
+
+/// What a node has that is not alone.
+pub struct Cluster {
+    /// The log, and the way to other nodes.
+    pub broker: RedisBroker,
+    /// Writes the log to the database.
+    pub write_back: Addr<WriteBack>,
 }
 
 /// The worker threads of this node, filled as the HTTP server starts them.
@@ -100,6 +113,56 @@ impl Workers {
 }
 
 impl Services {
+    /// May other nodes append to the same rooms?
+    pub fn is_shared(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// What an append stands for as soon as it is answered.
+    pub fn durability(&self) -> Durability {
+        if self.is_shared() {
+            Durability::Log
+        } else {
+            Durability::Db
+        }
+    }
+
+    /// Waits until everything up to this place is in the database: what one writes over
+    /// REST, one reads. `unavailable` when it cannot get there in time.
+    pub fn in_database(&self, room: RoomId, seq: Seq) -> Pending<()> {
+        if !self.is_shared() {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        let (reply_to, answer) = Reply::channel();
+        let asked = WhenFlushed {
+            room,
+            seq,
+            reply_to,
+        };
+        match self.registry.try_send(asked) {
+            Ok(()) => answer,
+            Err(_) => Box::pin(std::future::ready(Err(Error::unavailable()))),
+        }
+    }
+
+    /// Waits until an append is as durable as its sender wants, or as the configuration says
+    /// when they do not; answers how durable it is.
+    pub fn durability_of(
+        &self,
+        wanted: Option<Durability>,
+        room: RoomId,
+        seq: Seq,
+    ) -> Pending<Durability> {
+        let now = self.durability();
+        if wanted.unwrap_or_else(|| self.settings.now().live.ack) == Durability::Log
+            || now == Durability::Db
+        {
+            return Box::pin(std::future::ready(Ok(now)));
+        }
+        let in_database = self.in_database(room, seq);
+        Box::pin(async move { in_database.await.map(|()| Durability::Db) })
+    }
+
     /// A room, to tell or ask it something.
     pub fn room(&self, room: RoomId) -> Handle<RoomId> {
         Handle {
@@ -124,7 +187,8 @@ impl Services {
             members,
             reply_to,
         };
-        self.room(room).ask(found).await?;
+        let seq = self.room(room).ask(found).await?;
+        self.in_database(room, seq).await?;
         Ok(room)
     }
 

@@ -50,7 +50,7 @@ pub const KEYS: &[Key] = &[
         ..key(
             "REDIS_URL",
             "",
-            "joins nodes to a cluster; this version has no cluster yet and refuses it",
+            "joins nodes to a cluster: redis://[USER:PASSWORD@]HOST:PORT, or rediss://… with TLS; needs postgres:// and MADANG_JWT_SECRET",
         )
     },
     Key {

@@ -28,6 +28,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `DATABASE_URL`
     pub database: Database,
+    /// `REDIS_URL`; `None` on a node that is alone.
+    pub redis: Option<Secret>,
     /// `MADANG_JWT_SECRET`; see [`Config::signing_secret`].
     pub jwt_secret: Option<Secret>,
     /// `MADANG_NODE_ID`
@@ -113,13 +115,12 @@ impl Config {
 
     fn check(settings: Settings) -> Result<Self, ConfigError> {
         use values::*;
-        settings.read("REDIS_URL", NO_CLUSTER, |text| {
-            text.is_empty().then_some(())
-        })?;
+        let redis = settings.read("REDIS_URL", REDIS, redis)?;
         let flag = |name| settings.read(name, FLAG, flag);
-        Ok(Self {
+        let checked = Self {
             listen: settings.read("MADANG_LISTEN", ADDRESS, address)?,
             database: settings.read("DATABASE_URL", DATABASE, database)?,
+            redis,
             jwt_secret: settings.read("MADANG_JWT_SECRET", SECRET, |text| match text {
                 "" => Some(None),
                 text => Secret::parse(text).map(Some),
@@ -139,13 +140,37 @@ impl Config {
             tuning: Tuning::default(),
             settings,
             sources: None,
-        })
+        };
+        checked.fits_together().map(|()| checked)
+    }
+
+    /// What single values cannot show.
+    fn fits_together(&self) -> Result<(), ConfigError> {
+        let refused = |name, what| Err(self.settings.refusal(name, what));
+        match (&self.redis, &self.database, &self.jwt_secret) {
+            (Some(_), Database::Sqlite(_), _) => refused("DATABASE_URL", SHARED_DATABASE),
+            (Some(_), _, None) => refused("MADANG_JWT_SECRET", SHARED_SECRET),
+            _ => Ok(()),
+        }
     }
 }
 
 const SECRET: &str = "at least 32 bytes that nobody can guess, for instance from \
     `openssl rand -hex 32`; without it one is made and kept in a file";
-const NO_CLUSTER: &str = "this version has no cluster yet: unset it to run one node";
+const REDIS: &str = "redis://[USER:PASSWORD@]HOST:PORT, rediss://… with TLS, or empty";
+
+const SHARED_DATABASE: &str = "the nodes of a cluster (REDIS_URL) share one Postgres: \
+    postgres://USER:PASSWORD@HOST/DATABASE";
+const SHARED_SECRET: &str = "the nodes of a cluster (REDIS_URL) share one key: the same at \
+    least 32 bytes on each, for instance from `openssl rand -hex 32`";
+
+fn redis(text: &str) -> Option<Option<Secret>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let known = text.starts_with("redis://") || text.starts_with("rediss://");
+    known.then(|| Some(Secret::of(text)))
+}
 
 fn workers(text: &str) -> Option<usize> {
     match text.parse().ok()? {
@@ -179,7 +204,20 @@ mod tests {
             "MADANG_GUESTS = maybe (from flag) is not allowed: true or false"
         );
         assert!(refusal("MADANG_LISTEN", "here").contains("127.0.0.1:8080"));
-        assert!(refusal("REDIS_URL", "redis://:pw@r").contains("no cluster yet"));
+        assert!(refusal("REDIS_URL", "http://r").contains("redis://"));
+    }
+
+    #[test]
+    fn a_cluster_needs_a_database_and_a_key_that_nodes_share() {
+        let redis = ("REDIS_URL", "redis://:hunter2@r");
+        let refused = Config::with([redis]).unwrap_err().to_string();
+        assert!(refused.contains("DATABASE_URL"), "{refused}");
+        let postgres = ("DATABASE_URL", "postgres://ann@db/chat");
+        let refused = Config::with([redis, postgres]).unwrap_err().to_string();
+        assert!(refused.contains("MADANG_JWT_SECRET"), "{refused}");
+        let secret = ("MADANG_JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        let config = Config::with([redis, postgres, secret]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 
     #[test]

@@ -204,12 +204,18 @@ impl Settings {
     ) -> Result<T, ConfigError> {
         let setting = self.0.get(name);
         let text = setting.map_or("", |setting| setting.text.as_str());
-        parse(text).ok_or_else(|| ConfigError::Value {
+        parse(text).ok_or_else(|| self.refusal(name, allowed))
+    }
+
+    /// The error for a value that is not allowed.
+    pub(super) fn refusal(&self, name: &'static str, allowed: &str) -> ConfigError {
+        let setting = self.0.get(name);
+        ConfigError::Value {
             key: name,
             value: setting.map_or_else(String::new, Setting::shown),
             origin: setting.map_or(Origin::Default, |setting| setting.origin.clone()),
             allowed: allowed.to_owned(),
-        })
+        }
     }
 
     /// All of them, in the order of [`KEYS`].

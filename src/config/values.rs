@@ -57,9 +57,19 @@ impl Secret {
         (text.len() >= Self::MIN_BYTES).then(|| Self(text.into()))
     }
 
+    /// A text that nobody may see, of any length.
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The bytes themselves, for the one who signs.
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// The text itself, for the one who connects.
+    pub fn expose_text(&self) -> &str {
+        &self.0
     }
 }
 

@@ -1,4 +1,5 @@
-//! One node per database: two nodes without a common log must never write to the same one.
+//! Who writes to a database: one node that is alone, or any number that have a common log;
+//! never both, and never two that are alone.
 //!
 //! Beside SQLite it is a locked file that names the process; in Postgres a lock of a
 //! session, on a connection of its own that is looked after every two seconds. While it
@@ -26,6 +27,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// the key is the schema, so that two chats can share a database.
 const TRY_LOCK: &str =
     "SELECT pg_try_advisory_lock(1835099233, hashtext(current_schema())) AS held";
+/// The same lock for a node of a cluster, which shares it with the others.
+const TRY_SHARE: &str =
+    "SELECT pg_try_advisory_lock_shared(1835099233, hashtext(current_schema())) AS held";
 
 /// Proof that this node is the only one that writes. Dropping it lets the next one in.
 #[derive(Debug)]
@@ -80,13 +84,24 @@ impl Holder {
         })
     }
 
-    /// Takes the lock of a Postgres database, and looks after it from now on.
-    pub(super) fn of_session(url: &str, mut conn: PgConnection) -> Result<Self, OpenError> {
-        let held = try_lock(&mut conn).map_err(|cause| OpenError::unreachable(url, &cause))?;
+    /// Takes the lock of a Postgres database, and looks after it from now on. `shared`: with
+    /// the other nodes of a cluster.
+    pub(super) fn of_session(
+        url: &str,
+        mut conn: PgConnection,
+        shared: bool,
+    ) -> Result<Self, OpenError> {
+        let held =
+            try_lock(&mut conn, shared).map_err(|cause| OpenError::unreachable(url, &cause))?;
         if !held {
+            let holder = if shared {
+                "a node without REDIS_URL"
+            } else {
+                "another node"
+            };
             return Err(OpenError::Locked {
                 what: super::open::without_password(url),
-                holder: "another node without REDIS_URL".into(),
+                holder: holder.into(),
             });
         }
         let held = Arc::new(AtomicBool::new(true));
@@ -95,6 +110,7 @@ impl Holder {
             url: url.to_owned(),
             conn: Some(conn),
             held: held.clone(),
+            shared,
         };
         std::thread::Builder::new()
             .name("madang-db-lock".into())
@@ -135,8 +151,9 @@ struct Lock {
     held: bool,
 }
 
-fn try_lock(conn: &mut PgConnection) -> QueryResult<bool> {
-    let lock: Lock = diesel::sql_query(TRY_LOCK).get_result(conn)?;
+fn try_lock(conn: &mut PgConnection, shared: bool) -> QueryResult<bool> {
+    let question = if shared { TRY_SHARE } else { TRY_LOCK };
+    let lock: Lock = diesel::sql_query(question).get_result(conn)?;
     Ok(lock.held)
 }
 
@@ -145,6 +162,8 @@ struct Session {
     url: String,
     conn: Option<PgConnection>,
     held: Arc<AtomicBool>,
+    /// With the other nodes of a cluster?
+    shared: bool,
 }
 
 impl Session {
@@ -163,7 +182,11 @@ impl Session {
         self.conn = None;
         let regained = PgConnection::establish(&self.url)
             .ok()
-            .and_then(|mut conn| try_lock(&mut conn).is_ok_and(|held| held).then_some(conn));
+            .and_then(|mut conn| {
+                try_lock(&mut conn, self.shared)
+                    .is_ok_and(|held| held)
+                    .then_some(conn)
+            });
         if regained.is_some() {
             log::info!("the database's lock is back");
             self.conn = regained;

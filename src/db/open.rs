@@ -109,6 +109,8 @@ pub struct OpenOptions {
     pub queue: usize,
     /// How long a question may take, its wait included.
     pub deadline: Duration,
+    /// May other nodes write to it, too? They have a common log then.
+    pub shared: bool,
 }
 
 impl Default for OpenOptions {
@@ -118,6 +120,7 @@ impl Default for OpenOptions {
             threads: 4,
             queue: 1024,
             deadline: Duration::from_secs(5),
+            shared: false,
         }
     }
 }
@@ -232,7 +235,7 @@ fn open_postgres(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>, Ope
     let is_away = |error: &OpenError| matches!(error, OpenError::Unreachable { .. });
     let mut conn = retry(options.wait, is_away, || connect_postgres(url))?;
     let holder = retry(LOCK_GRACE, is_locked, || {
-        Holder::of_session(url, connect_postgres(url)?)
+        Holder::of_session(url, connect_postgres(url)?, options.shared)
     })?;
     migrate_postgres(&mut conn)?;
     let pool = pool(url, POSTGRES_CONNECTIONS, &[POSTGRES_SETUP])?;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::error::Result;
 use super::metrics;
-use crate::actors::Services;
+use crate::actors::{Cluster, Services};
 
 /// The process lives.
 #[utoipa::path(get, path = "/healthz", tag = "health",
@@ -16,10 +16,13 @@ pub(super) async fn healthz() -> HttpResponse {
 
 /// The node takes connections.
 #[utoipa::path(get, path = "/readyz", tag = "health",
-    responses((status = 200, description = "It does"), (status = 503, description = "It is stopping")))]
+    responses((status = 200, description = "It does"), (status = 503, description = "It is stopping, or Redis is out of reach")))]
 pub(super) async fn readyz(services: web::Data<Services>) -> HttpResponse {
+    let without_redis = |cluster: &Cluster| !cluster.broker.is_ready();
     if services.is_draining() {
         HttpResponse::ServiceUnavailable().json(json!({"status": "draining"}))
+    } else if services.cluster.as_ref().is_some_and(without_redis) {
+        HttpResponse::ServiceUnavailable().json(json!({"status": "without redis"}))
     } else {
         HttpResponse::Ok().json(json!({"status": "ready"}))
     }

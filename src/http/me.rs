@@ -147,7 +147,9 @@ pub(super) async fn resign(services: web::Data<Services>, who: Identity) -> Resu
     revoke(&services, user, None, None);
     for membership in rooms {
         let resign = |reply_to| room::Command::Resign { user, reply_to };
-        services.room(membership.room.id).ask(resign).await?;
+        let room = membership.room.id;
+        let left = services.room(room).ask(resign).await?;
+        services.in_database(room, left).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }

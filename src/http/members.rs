@@ -94,7 +94,8 @@ pub(super) async fn put(
         reply_to,
     };
     require_account(&services, user).await?;
-    services.room(room).ask(add).await?;
+    let added = services.room(room).ask(add).await?;
+    services.in_database(room, added.seq).await?;
     if let Some(role) = role {
         let set_role = |reply_to| room::Command::SetRole {
             asker,
@@ -102,7 +103,8 @@ pub(super) async fn put(
             role,
             reply_to,
         };
-        services.room(room).ask(set_role).await?;
+        let set = services.room(room).ask(set_role).await?;
+        services.in_database(room, set).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
@@ -130,6 +132,7 @@ pub(super) async fn remove(
             }
         }
     };
-    services.room(room).ask(remove).await?;
+    let removed = services.room(room).ask(remove).await?;
+    services.in_database(room, removed.seq).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -53,10 +53,8 @@ pub(super) struct Publish {
     #[schema(value_type = Vec<String>)]
     mentions: Vec<UserId>,
     /// `log` or `db`; the same on a node without Redis.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    #[expect(dead_code, reason = "without Redis the log is the database")]
-    ack: Durability,
+    ack: Option<Durability>,
 }
 
 /// Where a message stands.
@@ -184,14 +182,16 @@ pub(super) async fn publish(
         reply_to,
     };
     let acked = services.room(*room).ask(publish).await?;
+    let durability = services
+        .durability_of(form.ack, *room, acked.place.seq)
+        .await?;
     Ok(HttpResponse::Ok().json(Published {
         room: *room,
         client_id: acked.client_id,
         seq: acked.place.seq,
         epoch: acked.epoch,
         at: acked.place.at,
-        // The local broker's log is the database.
-        durability: Durability::Db,
+        durability,
         duplicate: acked.duplicate,
     }))
 }

@@ -1,6 +1,6 @@
-//! Ends living connections when their right to be there ends.
+//! Ends living connections, on all nodes, when their right to be there ends.
 
-use crate::actors::{Services, user};
+use crate::actors::{Services, registry, send_always};
 use crate::ids::{LoginId, UserId};
 
 /// Closes a person's connections: all, or those of one login, or all but those of one.
@@ -10,7 +10,11 @@ pub(super) fn revoke(
     login: Option<LoginId>,
     except: Option<LoginId>,
 ) {
-    services
-        .user(user)
-        .tell(user::Command::Revoke { login, except });
+    let revoke = registry::Revoke {
+        user,
+        login,
+        except,
+    };
+    // It must not be lost, and there is one for each request.
+    send_always(&services.registry, revoke);
 }

@@ -275,6 +275,7 @@ pub(super) async fn join(
     let asker = asker(&who);
     let join = |reply_to| room::Command::Join { asker, reply_to };
     let joined = services.room(*room).ask(join).await?;
+    services.in_database(*room, joined.seq).await?;
     Ok(HttpResponse::Ok().json(Joined::of(*room, joined)))
 }
 
@@ -289,7 +290,8 @@ pub(super) async fn leave(
     services.rates.joins.check(&who.user)?;
     let asker = asker(&who);
     let leave = |reply_to| room::Command::Leave { asker, reply_to };
-    services.room(*room).ask(leave).await?;
+    let left = services.room(*room).ask(leave).await?;
+    services.in_database(*room, left.seq).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -326,7 +328,8 @@ async fn apply(
         change,
         reply_to,
     };
-    services.room(room).ask(change).await
+    let changed = services.room(room).ask(change).await?;
+    services.in_database(room, changed).await
 }
 
 /// A change whose texts and numbers can be stored and shown.

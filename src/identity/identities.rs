@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 use super::names::displayable;
+use super::tokens::is_revoked;
 use super::{Claims, Passwords, Tokens};
 use crate::clock::now_ms;
 use crate::db::{Db, StoreError, UserRecord, UserRole, UserStatus};
@@ -98,7 +99,9 @@ impl Identities {
         match login {
             // A login ends together with its tokens, so it is asked instead of the time.
             Some(login) => self.check_login(login).await?,
-            None if claims.is_revoked(account.revoked_before) => return Err(signed_out()),
+            None if is_revoked(claims.issued_at(), account.revoked_before) => {
+                return Err(signed_out());
+            }
             None => {}
         }
         Ok(Identity {
@@ -121,8 +124,35 @@ impl Identities {
         self.logins.remove(&login);
     }
 
-    pub(super) fn forget_all_logins(&self) {
+    pub(crate) fn forget_all_logins(&self) {
         self.logins.clear();
+    }
+
+    /// Another node may have changed anything: everything is asked of the database again.
+    pub fn forget_everything(&self) {
+        self.accounts.clear();
+        self.logins.clear();
+    }
+
+    /// Is a sign-in still good whose token was verified before?
+    ///
+    /// # Errors
+    /// `revoked` when it is not; `unavailable` when that cannot be known now.
+    pub async fn recheck(
+        &self,
+        user: UserId,
+        login: Option<LoginId>,
+        issued_at: Option<i64>,
+    ) -> Result<()> {
+        let account = self.account(user).await?;
+        if account.status != UserStatus::Active {
+            return Err(revoked("the account is no longer in use"));
+        }
+        match login {
+            Some(login) => self.check_login(login).await,
+            None if is_revoked(issued_at, account.revoked_before) => Err(signed_out()),
+            None => Ok(()),
+        }
     }
 
     /// The account that a token means, made if it may be.

@@ -95,17 +95,6 @@ impl Claims {
         self.exp.saturating_mul(1000)
     }
 
-    /// Is it refused because everything issued up to `revoked_before` is?
-    ///
-    /// A token whose issuer counts in seconds may be from any moment of its second: one of
-    /// the same second is refused. One that does not say when it was issued is, too.
-    pub fn is_revoked(&self, revoked_before: i64) -> bool {
-        revoked_before > 0
-            && self
-                .issued_at()
-                .is_none_or(|issued_at| issued_at <= revoked_before)
-    }
-
     /// Are `aud`, `typ` and `sub` what they have to be?
     fn fits(&self) -> bool {
         let for_us = match &self.aud {
@@ -196,6 +185,14 @@ impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tokens(HS256)")
     }
+}
+
+/// Is it refused because everything issued up to `revoked_before` is?
+///
+/// A token whose issuer counts in seconds may be from any moment of its second: one of
+/// the same second is refused. One that does not say when it was issued is, too.
+pub(super) fn is_revoked(issued_at: Option<i64>, revoked_before: i64) -> bool {
+    revoked_before > 0 && issued_at.is_none_or(|issued_at| issued_at <= revoked_before)
 }
 
 #[cfg(test)]
@@ -328,11 +325,20 @@ mod tests {
             ..Claims::new("ann", 60)
         };
         let at = 1_700_000_000_500;
-        assert!(token(Some(1_700_000_000), None).is_revoked(at));
-        assert!(!token(Some(1_700_000_001), None).is_revoked(at));
-        assert!(token(Some(1_700_000_000), Some(at)).is_revoked(at));
-        assert!(!token(Some(1_700_000_000), Some(at + 1)).is_revoked(at));
-        assert!(token(None, None).is_revoked(at));
-        assert!(!token(None, None).is_revoked(0));
+        assert!(is_revoked(token(Some(1_700_000_000), None).issued_at(), at));
+        assert!(!is_revoked(
+            token(Some(1_700_000_001), None).issued_at(),
+            at
+        ));
+        assert!(is_revoked(
+            token(Some(1_700_000_000), Some(at)).issued_at(),
+            at
+        ));
+        assert!(!is_revoked(
+            token(Some(1_700_000_000), Some(at + 1)).issued_at(),
+            at
+        ));
+        assert!(is_revoked(token(None, None).issued_at(), at));
+        assert!(!is_revoked(token(None, None).issued_at(), 0));
     }
 }

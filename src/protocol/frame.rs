@@ -157,8 +157,7 @@ pub struct Publish {
     pub thread: Option<Seq>,
     #[serde(default)]
     pub mentions: Vec<UserId>,
-    #[serde(default)]
-    pub ack: Durability,
+    pub ack: Option<Durability>,
 }
 
 /// How durable a message is when it is acknowledged (rule 5 of `docs/PROTOCOL.md`).

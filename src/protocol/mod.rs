@@ -4,6 +4,7 @@
 
 mod client_id;
 mod codes;
+pub mod envelope;
 mod event;
 mod frame;
 mod reply;

@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
+use madang::actors::persistence::write_back::{self, Backlog, Landed, WriteBack};
 use madang::actors::persistence::{Limits, Persistence};
-use madang::actors::registry::{Broker, LocalBroker, Ring};
+use madang::actors::registry::redis::{self, Hearers, NodeName, RedisBroker};
+use madang::actors::registry::{Broker, ForgetRooms, FromNode, LocalBroker, Over, Passed, Ring};
 use madang::db::{Append, Appended, Basis, Db, Fate, NewRoom, OpenOptions, RoomKind};
 use madang::ids::{RoomId, Seq, UserId};
 use madang::protocol::{ClientId, Draft, Event, EventKind, MemberChange};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::support::{Backend, Postgres, eventually};
+use crate::support::{Backend, Postgres, Redis, eventually};
 
 /// A broker with what it stands on.
 struct Stage {
@@ -22,6 +24,7 @@ struct Stage {
     /// Everything that rang, in the order it came.
     heard: Arc<Mutex<Vec<Event>>>,
     _folder: tempfile::TempDir,
+    _redis: Option<Redis>,
 }
 
 /// Stands where the registry would: writes down what rings.
@@ -39,6 +42,18 @@ impl Handler<Ring> for Ear {
     }
 }
 
+/// What else a cluster's broker tells; nobody listens here.
+macro_rules! deaf {
+    ($($message:ty),*) => {$(
+        impl Handler<$message> for Ear {
+            type Result = ();
+
+            fn handle(&mut self, _: $message, _: &mut Context<Self>) {}
+        }
+    )*};
+}
+deaf!(Over, Passed, FromNode, ForgetRooms, Landed);
+
 impl Stage {
     async fn set(backend: Backend) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -46,8 +61,15 @@ impl Stage {
             Backend::Sqlite => format!("sqlite://{}", folder.path().join("log.db").display()),
             Backend::Postgres | Backend::Redis => Postgres::shared().await.database().await,
         };
-        let open = move || Db::open(&url, &OpenOptions::default()).unwrap();
+        let options = OpenOptions {
+            shared: backend == Backend::Redis,
+            ..OpenOptions::default()
+        };
+        let open = move || Db::open(&url, &options).unwrap();
         let db = tokio::task::spawn_blocking(open).await.unwrap();
+        if backend == Backend::Redis {
+            return Self::with_redis(db, folder).await;
+        }
         let limits = Limits {
             batch_rows: 500,
             backlog_rows: 10_000,
@@ -62,6 +84,30 @@ impl Stage {
             db,
             heard,
             _folder: folder,
+            _redis: None,
+        }
+    }
+
+    async fn with_redis(db: Db, folder: tempfile::TempDir) -> Self {
+        let server = Redis::start().await;
+        let client = redis::open(&server.url()).await.unwrap();
+        let backlog = Backlog::new(10_000);
+        let broker = RedisBroker::new(client, NodeName::new("n"), db.clone(), backlog.clone());
+        let heard = Arc::default();
+        let ear = Ear(Arc::clone(&heard)).start();
+        let hot = Arc::new(broker.clone());
+        let landed = ear.clone().recipient();
+        let limits = write_back::Limits::default();
+        let write_back = WriteBack::start_here(db.store(), hot, backlog, landed, limits);
+        broker.begin(write_back, Hearers::all(&ear));
+        let ready = async || broker.is_ready().then_some(());
+        eventually("Redis lives", Duration::from_secs(10), ready).await;
+        Self {
+            broker: Arc::new(broker),
+            db,
+            heard,
+            _folder: folder,
+            _redis: Some(server),
         }
     }
 
@@ -77,7 +123,7 @@ impl Stage {
             .run(move |store| store.create_room(&room))
             .await
             .unwrap();
-        self.broker.subscribe(id);
+        self.broker.subscribe(id).await.unwrap();
         id
     }
 
@@ -115,7 +161,7 @@ impl Stage {
 
 /// The basis of a room that is not behind.
 const KNOWS_ALL: Basis = Basis {
-    head: Seq(i64::MAX),
+    head: Seq::ZERO,
     rights: Seq(i64::MAX),
     membership: Seq(i64::MAX),
 };
@@ -159,7 +205,7 @@ fn place(fate: Fate) -> Seq {
 
 /// Runs a case on every broker there is.
 fn on_every_broker(case: impl AsyncFn(Stage)) {
-    for backend in [Backend::Sqlite, Backend::Postgres] {
+    for backend in [Backend::Sqlite, Backend::Postgres, Backend::Redis] {
         println!("on {backend:?}");
         actix::System::new().block_on(async {
             case(Stage::set(backend).await).await;
@@ -182,10 +228,9 @@ fn places_are_dense_and_the_log_reads_as_it_was_appended() {
                 .collect::<Vec<_>>(),
             drafts
         );
-        assert_eq!(
-            stage.broker.heads(vec![room]).await.unwrap(),
-            [(room, Seq(10))]
-        );
+        let heads = stage.broker.heads(vec![room]).await.unwrap();
+        let heads: Vec<_> = heads.iter().map(|head| (head.room, head.head)).collect();
+        assert_eq!(heads, [(room, Seq(10))]);
     });
 }
 

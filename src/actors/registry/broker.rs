@@ -21,9 +21,10 @@
 use actix::prelude::*;
 
 use crate::actors::Pending;
-use crate::db::{Append, Appended};
-use crate::ids::{RoomId, Seq};
-use crate::protocol::Event;
+use crate::db::{Append, Appended, Range, Select};
+use crate::ids::{Epoch, RoomId, Seq};
+use crate::protocol::envelope::Passing;
+use crate::protocol::{Durability, Event};
 
 /// The log of every room, and the doorbells. See the module for what it promises.
 pub trait Broker: Send + Sync {
@@ -37,17 +38,70 @@ pub trait Broker: Send + Sync {
     /// Events behind `after`, ascending, at most `limit`; the log first, then the database.
     fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>>;
 
+    /// A page of history: a range of the log, ascending, at most `limit`, nothing below
+    /// `floor` (inclusive); the log first, then the database for what lies below it.
+    fn page(&self, page: PageOf) -> Pending<Vec<Event>>;
+
     /// The newest place of each of these rooms; rooms that do not exist are left out.
-    fn heads(&self, rooms: Vec<RoomId>) -> Pending<Vec<(RoomId, Seq)>>;
+    fn heads(&self, rooms: Vec<RoomId>) -> Pending<Vec<Head>>;
 
     /// May a ring have been lost since this was last asked? Then heads are to be compared.
     fn may_have_missed(&self) -> bool;
 
-    /// From now on, rings of this room are wanted.
-    fn subscribe(&self, room: RoomId);
+    /// From now on, rings of this room are wanted; answers when they come for sure.
+    fn subscribe(&self, room: RoomId) -> Pending<()>;
 
     /// Rings of this room are no longer wanted; one more may still come.
     fn unsubscribe(&self, room: RoomId);
+
+    /// Answers when everything up to this place is in the database.
+    fn when_flushed(&self, room: RoomId, seq: Seq) -> Pending<()>;
+
+    /// What an append stands for once it is answered.
+    fn durability(&self) -> Durability;
+
+    /// May other nodes append to the same rooms?
+    fn is_shared(&self) -> bool;
+
+    /// Tells other nodes that listen to this room of something that may be lost.
+    fn pass(&self, room: RoomId, epoch: &Epoch, passing: &Passing);
+}
+
+/// How far a room's log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Which room.
+    pub room: RoomId,
+    /// In which life of its log; `None` where that was not looked up.
+    pub epoch: Option<Epoch>,
+    /// Its newest place.
+    pub head: Seq,
+}
+
+impl Head {
+    /// A head as the database tells it.
+    pub(super) fn in_database((room, head): (RoomId, Seq)) -> Self {
+        Self {
+            room,
+            epoch: None,
+            head,
+        }
+    }
+}
+
+/// A part of a room's history.
+#[derive(Debug, Clone, Copy)]
+pub struct PageOf {
+    /// Which room.
+    pub room: RoomId,
+    /// Which side of which place.
+    pub range: Range,
+    /// Nothing below this.
+    pub floor: Seq,
+    /// Which events.
+    pub select: Select,
+    /// Most events.
+    pub limit: usize,
 }
 
 /// The doorbell of a room: these events are in its log now.
@@ -56,6 +110,8 @@ pub trait Broker: Send + Sync {
 pub struct Ring {
     /// Which room.
     pub room: RoomId,
+    /// In which life of the room's log, where that can change.
+    pub epoch: Option<Epoch>,
     /// What is new, ascending.
     pub events: Vec<Event>,
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ids::{RoomId, Seq, UserId};
-use crate::protocol::{Event, Presence};
+use crate::ids::{Epoch, RoomId, Seq, UserId};
+use crate::protocol::{Event, EventKind, MemberChange, Presence};
 
 /// The rooms that this node listens to.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Interest {
 /// One room, seen from this node.
 #[derive(Debug, Default)]
 struct Watched {
+    /// Which life of its log was heard last; `None` before, and where it cannot change.
+    epoch: Option<Epoch>,
     head: Seq,
     /// Messages up to `head`.
     messages: i64,
@@ -97,6 +99,7 @@ impl Interest {
         let Some(watched) = self.rooms.get_mut(&room) else {
             return Heard::Unwanted;
         };
+        let mut removed = Vec::new();
         for event in events {
             let seq = event.seq();
             if seq <= watched.head {
@@ -106,11 +109,26 @@ impl Interest {
                 return Heard::Hole(watched.head);
             }
             watched.count(event);
+            removed.extend(removes(event));
         }
         for user in &watched.loud {
             self.dirty.entry(*user).or_default().insert(room);
         }
+        for user in removed {
+            // They hear nothing of it from here on; what they list is read again later.
+            self.silence(user, room);
+        }
         Heard::Counted
+    }
+
+    fn silence(&mut self, user: UserId, room: RoomId) {
+        if let Some(watched) = self.rooms.get_mut(&room) {
+            watched.here.remove(&user);
+            watched.loud.remove(&user);
+        }
+        if let Some(dirty) = self.dirty.get_mut(&user) {
+            dirty.remove(&room);
+        }
     }
 
     /// Somebody here is a member of these rooms. Answers with those that have moved on since
@@ -255,6 +273,31 @@ impl Interest {
         self.rooms.get(&room).map(|watched| watched.head)
     }
 
+    /// A room is in this epoch now. Answers with the one that was before, if it has ended.
+    pub fn epoch_over(&mut self, room: RoomId, epoch: Option<Epoch>) -> Option<Epoch> {
+        let (watched, epoch) = (self.rooms.get_mut(&room)?, epoch?);
+        if watched.epoch.as_ref() == Some(&epoch) {
+            return None;
+        }
+        watched.epoch.replace(epoch)
+    }
+
+    /// A room's log begins anew: what was counted says nothing any more. Answers with the
+    /// members who are connected here.
+    pub fn restart(&mut self, room: RoomId) -> Vec<UserId> {
+        let Some(watched) = self.rooms.get_mut(&room) else {
+            return Vec::new();
+        };
+        watched.head = Seq::ZERO;
+        watched.here.keys().copied().collect()
+    }
+
+    /// Everybody who is connected here, and how they want to be seen.
+    pub fn everybody(&self) -> impl Iterator<Item = (UserId, Presence)> + '_ {
+        let people = self.people.iter();
+        people.map(|(user, person)| (*user, person.presence))
+    }
+
     /// The rooms that this node listens to.
     pub fn rooms(&self) -> impl Iterator<Item = RoomId> + '_ {
         self.rooms.keys().copied()
@@ -304,6 +347,14 @@ impl Interest {
     }
 }
 
+/// Whom an event takes out of the room.
+fn removes(event: &Event) -> Option<UserId> {
+    let kind = &event.draft.kind;
+    let removes = matches!(kind, EventKind::Leave | EventKind::Kick | EventKind::Ban);
+    let change = removes.then(|| serde_json::from_str::<MemberChange>(&event.draft.body))?;
+    change.ok().map(|change| change.user)
+}
+
 impl Watched {
     fn count(&mut self, event: &Event) {
         self.head = event.seq();
@@ -330,7 +381,7 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Draft, EventKind, Place};
+    use crate::protocol::{Draft, Place};
 
     const TEA: RoomId = RoomId::from_raw(1);
     const ANN: UserId = UserId::from_raw(1);

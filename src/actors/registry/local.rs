@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
 
-use super::broker::{Broker, Ring};
+use super::broker::{Broker, Head, PageOf, Ring};
 use crate::actors::persistence::{self, Persistence};
 use crate::actors::{Pending, Reply};
 use crate::db::{Append, Appended, Db, Fate, Range, Select};
 use crate::error::Error;
-use crate::ids::{RoomId, Seq};
-use crate::protocol::{Event, MAX_EVENTS};
+use crate::ids::{Epoch, RoomId, Seq};
+use crate::protocol::envelope::Passing;
+use crate::protocol::{Durability, Event, MAX_EVENTS};
 
 /// When a sender may try again who met a full mailbox.
 const RETRY_AFTER_MS: u64 = 1000;
@@ -80,20 +81,39 @@ impl Broker for LocalBroker {
         })
     }
 
-    fn heads(&self, rooms: Vec<RoomId>) -> Pending<Vec<(RoomId, Seq)>> {
+    fn heads(&self, rooms: Vec<RoomId>) -> Pending<Vec<Head>> {
         let db = self.db.clone();
-        Box::pin(async move { db.run(move |store| store.heads(&rooms)).await })
+        Box::pin(async move {
+            let heads = db.run(move |store| store.heads(&rooms)).await?;
+            Ok(heads.into_iter().map(Head::in_database).collect())
+        })
     }
 
     fn may_have_missed(&self) -> bool {
         self.missed.swap(false, Ordering::Relaxed)
     }
 
-    fn subscribe(&self, room: RoomId) {
+    fn page(&self, page: PageOf) -> Pending<Vec<Event>> {
+        let db = self.db.clone();
+        let PageOf {
+            room,
+            range,
+            floor,
+            select,
+            limit,
+        } = page;
+        Box::pin(async move {
+            db.run(move |store| store.events(room, range, floor, select, limit))
+                .await
+        })
+    }
+
+    fn subscribe(&self, room: RoomId) -> Pending<()> {
         self.wanted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(room);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn unsubscribe(&self, room: RoomId) {
@@ -102,6 +122,22 @@ impl Broker for LocalBroker {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&room);
     }
+
+    /// It is there already: the log is the database.
+    fn when_flushed(&self, _: RoomId, _: Seq) -> Pending<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Db
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// There is nobody else.
+    fn pass(&self, _: RoomId, _: &Epoch, _: &Passing) {}
 }
 
 /// Rings with the drafts that are new in the log. False when a full mailbox lost the ring.
@@ -123,5 +159,12 @@ fn ring(rings: &Recipient<Ring>, append: Append, appended: &Appended) -> bool {
             Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
         })
         .collect();
-    events.is_empty() || rings.try_send(Ring { room, events }).is_ok()
+    events.is_empty()
+        || rings
+            .try_send(Ring {
+                room,
+                epoch: None,
+                events,
+            })
+            .is_ok()
 }

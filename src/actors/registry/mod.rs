@@ -1,29 +1,48 @@
 //! The cluster registry: appends to the log, hears the doorbells, knows who is where.
-//! Owns: the [`Broker`], the [`Interest`] of this node, addresses of loaded rooms and users.
-//! Takes: `Append` `RoomUp` `RoomDown` (room), `Watch` `Unwatch` `Quiet` `Leave`
-//! `SetPresence` (user), `Ring` (broker), `Revoke` (http), `Observe`.
-//! Sends: `room::Deliver` `room::SetPresence`, `user::News` `user::Command`.
+//! Owns: the [`Broker`], the [`Interest`] of this node, addresses of loaded rooms and users,
+//! and in a cluster what the other nodes have told.
+//! Takes: `Append` `Read` `Page` `WhenFlushed` `RoomUp` `RoomDown` `GetPresent` `Pass`
+//! `Marked` (room), `Watch` `Unwatch` `Quiet` `Leave` `SetPresence` (user), `Ring` `Over`
+//! `Passed` `FromNode` (broker), `Landed` (write-back), `Alive` `WasAway` (heartbeat),
+//! `Revoke` `Notify` (http).
+//! Sends: `room::Deliver` `room::SetPresence`, `user::News` `user::Command`, envelopes.
 //! Full mailbox: appends are refused with `overloaded`, rings are lost and heads compared.
 //! Knows no room rules. Restart: there is none; the node ends with it.
 
 mod broker;
+mod cluster;
+mod connected;
+mod heartbeat;
 mod interest;
 mod local;
+mod message;
+mod people;
+pub mod redis;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::mpsc;
 
-pub use self::broker::{Broker, Ring};
+pub use self::broker::{Broker, Head, PageOf, Ring};
+use self::cluster::Cluster;
+pub use self::cluster::Order;
+pub use self::heartbeat::keep_lease;
 pub use self::interest::{Change, Heard, Interest, Known};
 pub use self::local::LocalBroker;
+pub use self::message::*;
+use self::redis::RedisBroker;
+pub use self::told::{Alive, CountPeople, ForgetRooms, FromNode, Over, Passed, WasAway};
+use super::context;
 use super::room::{self, Room};
 use super::user::{self, User};
-use super::{Reply, context};
-use crate::db::{self, Appended};
-use crate::ids::{LoginId, RoomId, Seq, UserId};
+use crate::db;
+use crate::identity::Identities;
+use crate::ids::{Epoch, RoomId, Seq, UserId};
+use crate::protocol::envelope::Says;
 use crate::protocol::{Event, MAX_EVENTS, MemberChange, Presence};
 
 /// Messages that may wait for the registry.
@@ -41,150 +60,65 @@ pub struct Registry {
     rooms: HashMap<RoomId, Addr<Room>>,
     /// Users who are connected to this node.
     users: HashMap<UserId, Addr<User>>,
-}
-
-/// Drafts for a room's log (see [`Broker::append`]).
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Append {
-    /// What is to be appended.
-    pub append: db::Append,
-    /// Told what became of it.
-    pub reply_to: Reply<Appended>,
-}
-
-/// What stands in a room's log behind a place.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Read {
-    /// Which room.
-    pub room: RoomId,
-    /// Behind which place.
-    pub after: Seq,
-    /// At most so many events.
-    pub limit: usize,
-    /// Told the events, ascending.
-    pub reply_to: Reply<Vec<Event>>,
-}
-
-/// A room's actor runs on this node from now on; answers who of its members is here.
-#[derive(Message)]
-#[rtype(result = "Vec<(UserId, Presence)>")]
-pub struct RoomUp {
-    /// The room and what it has loaded.
-    pub known: Known,
-    /// Where it is.
-    pub address: Addr<Room>,
-}
-
-/// A room's actor stops.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct RoomDown(pub RoomId);
-
-/// A connected person is a member of these rooms. Answers with those that have moved on
-/// since they were read: look again.
-#[derive(Message)]
-#[rtype(result = "Vec<RoomId>")]
-pub struct Watch {
-    /// Who.
-    pub user: UserId,
-    /// Where they are.
-    pub address: Addr<User>,
-    /// Their rooms, as they know them.
-    pub rooms: Vec<Known>,
-}
-
-/// A connected person is no longer a member of this room.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Unwatch {
-    /// Who.
-    pub user: UserId,
-    /// Of which room.
-    pub room: RoomId,
-}
-
-/// Do all of somebody's sessions look at this room, so that their inbox can be quiet?
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Quiet {
-    /// Who.
-    pub user: UserId,
-    /// Which room.
-    pub room: RoomId,
-    /// Whether.
-    pub quiet: bool,
-}
-
-/// How somebody wants to be seen; `Offline` when their last session here has gone.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct SetPresence {
-    /// Who.
-    pub user: UserId,
-    /// How.
-    pub presence: Presence,
-    /// In their own words.
-    pub text: Option<String>,
-}
-
-/// Somebody has no session on this node any more.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Leave(pub UserId);
-
-/// Somebody's tokens are worth nothing any more: their sockets close with 4403.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Revoke {
-    /// Whose.
-    pub user: UserId,
-    /// Only those of this login; `None` for all.
-    pub login: Option<LoginId>,
-    /// But not those of this one.
-    pub except: Option<LoginId>,
-}
-
-/// What is the matter with a person's account, for all of their devices.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Notify {
-    /// Whose.
-    pub user: UserId,
-    /// The frame, as JSON.
-    pub frame: String,
+    /// The other nodes; `None` when there are none.
+    cluster: Option<Cluster>,
 }
 
 impl Registry {
-    /// Starts the registry on the current thread. The broker is made with the place that
-    /// wants to hear its rings.
-    pub fn start_here(broker: impl FnOnce(Recipient<Ring>) -> Arc<dyn Broker>) -> Addr<Self> {
+    /// Starts the registry of a node that is alone, on the current thread. The broker is
+    /// made with the place that wants to hear its rings.
+    pub fn start_alone(broker: impl FnOnce(Recipient<Ring>) -> Arc<dyn Broker>) -> Addr<Self> {
         let ctx = context(MAILBOX);
         let broker = broker(ctx.address().recipient());
-        ctx.run(Self {
+        ctx.run(Self::new(broker, None))
+    }
+
+    /// Starts the registry of a node of a cluster, on the current thread. Orders for the
+    /// whole node go where `orders` leads.
+    pub fn start_together(
+        broker: RedisBroker,
+        orders: mpsc::Sender<Order>,
+        identities: Arc<Identities>,
+    ) -> Addr<Self> {
+        let cluster = Cluster::new(broker.clone(), orders, identities);
+        context(MAILBOX).run(Self::new(Arc::new(broker), Some(cluster)))
+    }
+
+    fn new(broker: Arc<dyn Broker>, cluster: Option<Cluster>) -> Self {
+        Self {
             broker,
             interest: Interest::default(),
             rooms: HashMap::new(),
             users: HashMap::new(),
-        })
+            cluster,
+        }
     }
 
     /// New events of a room: counted, handed to the room, and members told of changes.
-    fn hear(&mut self, room: RoomId, events: Vec<Event>, ctx: &mut Context<Self>) {
+    fn hear(
+        &mut self,
+        room: RoomId,
+        epoch: Option<Epoch>,
+        events: Vec<Event>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(over) = self.interest.epoch_over(room, epoch.clone()) {
+            ctx.notify(Over { room, epoch: over });
+        }
         match self.interest.hear(room, &events) {
             Heard::Counted => {}
             Heard::Unwanted => return,
             Heard::Hole(after) => return self.refill(room, after, ctx),
         }
-        for event in events
-            .iter()
-            .filter(|event| event.draft.kind.changes_membership())
-        {
-            self.tell_member(event);
+        if self.cluster.is_none() {
+            // In a cluster they are told when it is in the database, which they read.
+            let changes = events
+                .iter()
+                .filter(|event| event.draft.kind.changes_membership());
+            changes.for_each(|event| self.tell_member(event));
         }
         if let Some(loaded) = self.rooms.get(&room)
-            && loaded.try_send(room::Deliver(events)).is_err()
+            && loaded.try_send(room::Deliver { epoch, events }).is_err()
         {
             // It finds the hole itself, by `seq` or when heads are compared.
             log::debug!("room={room} is busy, a ring was lost");
@@ -214,7 +148,7 @@ impl Registry {
                 .into_actor(self)
                 .map(move |missed, registry, ctx| match missed {
                     Ok(events) if events.is_empty() => {}
-                    Ok(events) => registry.hear(room, events, ctx),
+                    Ok(events) => registry.hear(room, None, events, ctx),
                     Err(error) => {
                         log::debug!("room={room} seq={after} could not be read on: {error}")
                     }
@@ -237,30 +171,15 @@ impl Registry {
         }
         let asking = self.broker.heads(rooms);
         ctx.spawn(asking.into_actor(self).map(|heads, registry, ctx| {
-            for (room, head) in heads.unwrap_or_default() {
+            for Head { room, epoch, head } in heads.unwrap_or_default() {
+                if let Some(over) = registry.interest.epoch_over(room, epoch) {
+                    ctx.notify(Over { room, epoch: over });
+                }
                 if let Some(seen) = registry.interest.head(room).filter(|seen| *seen < head) {
                     registry.refill(room, seen, ctx);
                 }
             }
         }));
-    }
-
-    fn tell_presence(
-        &self,
-        rooms: &[RoomId],
-        user: UserId,
-        presence: Presence,
-        text: &Option<String>,
-    ) {
-        for room in rooms.iter().filter_map(|room| self.rooms.get(room)) {
-            let news = room::SetPresence {
-                user,
-                presence,
-                text: text.clone(),
-            };
-            // Presence may be lost under load; the next change or load puts it right.
-            let _ = room.try_send(news);
-        }
     }
 }
 
@@ -275,6 +194,7 @@ impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.keep_in_touch(ctx);
         ctx.run_interval(NEWS_INTERVAL, |registry, _| registry.tell_news());
         ctx.run_interval(COMPARE_INTERVAL, |registry, ctx| {
             if registry.broker.may_have_missed() {
@@ -307,19 +227,78 @@ impl Handler<Ring> for Registry {
     type Result = ();
 
     fn handle(&mut self, ring: Ring, ctx: &mut Context<Self>) {
-        self.hear(ring.room, ring.events, ctx);
+        self.hear(ring.room, ring.epoch, ring.events, ctx);
+    }
+}
+
+impl Handler<Page> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Page { page, reply_to }: Page, ctx: &mut Context<Self>) {
+        let reading = self.broker.page(page);
+        ctx.spawn(async move { reply_to.send(reading.await) }.into_actor(self));
+    }
+}
+
+impl Handler<WhenFlushed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, asked: WhenFlushed, ctx: &mut Context<Self>) {
+        let flushed = self.broker.when_flushed(asked.room, asked.seq);
+        ctx.spawn(async move { asked.reply_to.send(flushed.await) }.into_actor(self));
     }
 }
 
 impl Handler<RoomUp> for Registry {
-    type Result = Vec<(UserId, Presence)>;
+    type Result = ();
 
-    fn handle(&mut self, up: RoomUp, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, up: RoomUp, ctx: &mut Context<Self>) {
         let room = up.known.room;
         self.rooms.insert(room, up.address);
         self.interest.load(up.known);
-        self.broker.subscribe(room);
-        self.interest.present(room)
+        let stands = self.broker.subscribe(room);
+        ctx.spawn(async move { up.reply_to.send(stands.await) }.into_actor(self));
+    }
+}
+
+impl Handler<GetPresent> for Registry {
+    type Result = Vec<(UserId, Presence)>;
+
+    fn handle(&mut self, asked: GetPresent, _: &mut Context<Self>) -> Self::Result {
+        if self.cluster.is_none() {
+            return self.interest.present(asked.room);
+        }
+        let members = asked.members.into_iter();
+        members
+            .map(|user| (user, self.presence_anywhere(user)))
+            .filter(|(_, presence)| *presence != Presence::Offline)
+            .collect()
+    }
+}
+
+impl Handler<Pass> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, pass: Pass, _: &mut Context<Self>) {
+        self.broker.pass(pass.room, &pass.epoch, &pass.passing);
+    }
+}
+
+impl Handler<Marked> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Marked { user, room, mark }: Marked, _: &mut Context<Self>) {
+        let db::Mark { read, n, own } = mark;
+        self.send_to_nodes_of(
+            user,
+            &Says::Marked {
+                user,
+                room,
+                read,
+                n,
+                own,
+            },
+        );
     }
 }
 
@@ -338,102 +317,6 @@ impl Handler<RoomDown> for Registry {
         self.rooms.remove(&room);
         if self.interest.unload(room) {
             self.broker.unsubscribe(room);
-        }
-    }
-}
-
-impl Handler<Watch> for Registry {
-    type Result = Vec<RoomId>;
-
-    fn handle(&mut self, watch: Watch, ctx: &mut Context<Self>) -> Vec<RoomId> {
-        let rooms = watch.rooms.iter().map(|known| known.room);
-        let fresh: Vec<_> = rooms
-            .filter(|room| self.interest.head(*room).is_none())
-            .collect();
-        for room in &fresh {
-            self.broker.subscribe(*room);
-        }
-        self.users.insert(watch.user, watch.address);
-        let stale = self.interest.watch(watch.user, &watch.rooms);
-        let rooms: Vec<_> = watch.rooms.iter().map(|known| known.room).collect();
-        let (presence, text) = self.interest.presence(watch.user);
-        self.tell_presence(&rooms, watch.user, presence, &text);
-        // What was appended between the reading and the subscription is found at once.
-        self.compare_heads(fresh, ctx);
-        stale
-    }
-}
-
-impl Handler<Unwatch> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Unwatch { user, room }: Unwatch, _: &mut Context<Self>) {
-        if self.interest.unwatch(user, room) {
-            self.broker.unsubscribe(room);
-        }
-    }
-}
-
-impl Handler<Quiet> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Quiet { user, room, quiet }: Quiet, _: &mut Context<Self>) {
-        self.interest.set_quiet(user, room, quiet);
-    }
-}
-
-impl Handler<SetPresence> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, set: SetPresence, _: &mut Context<Self>) {
-        let rooms = self
-            .interest
-            .set_presence(set.user, set.presence, set.text.clone());
-        self.tell_presence(&rooms, set.user, set.presence, &set.text);
-    }
-}
-
-impl Handler<Leave> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Leave(user): Leave, _: &mut Context<Self>) {
-        self.users.remove(&user);
-        for room in self.interest.leave(user) {
-            self.broker.unsubscribe(room);
-        }
-    }
-}
-
-impl Handler<Revoke> for Registry {
-    type Result = ();
-
-    fn handle(
-        &mut self,
-        Revoke {
-            user,
-            login,
-            except,
-        }: Revoke,
-        _: &mut Context<Self>,
-    ) {
-        if let Some(address) = self.users.get(&user) {
-            tell(
-                address,
-                user::News::Command(user::Command::Revoke { login, except }),
-            );
-        }
-    }
-}
-
-impl Handler<Notify> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Notify { user, frame }: Notify, _: &mut Context<Self>) {
-        if let Some(address) = self.users.get(&user) {
-            tell(
-                address,
-                user::News::Command(user::Command::Notify { frame }),
-            );
         }
     }
 }

@@ -23,9 +23,26 @@ const RETRY_AFTER_MS: u64 = 500;
 /// Commands that append, in the order they came.
 #[derive(Debug, Default)]
 pub(super) struct Appends {
-    waiting: VecDeque<Command>,
+    waiting: VecDeque<Waiting>,
     /// What is being appended; empty when nothing is.
     in_flight: Vec<Planned>,
+}
+
+/// A command that waits for its turn.
+#[derive(Debug)]
+struct Waiting {
+    command: Command,
+    /// Came it before the head was last read? Then a *no* is one.
+    certain: bool,
+}
+
+/// What is to be done next.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// To be appended; empty while an append is in flight, or when there is nothing.
+    pub drafts: Vec<Draft>,
+    /// Commands that would be refused, by a state that may be old.
+    pub doubtful: Vec<Command>,
 }
 
 /// A command with the drafts that were made for it.
@@ -36,12 +53,12 @@ struct Planned {
 }
 
 impl Appends {
-    /// Takes a command in, or refuses it.
-    pub(super) fn push(&mut self, command: Command) {
+    /// Takes a command in, or refuses it. `certain`: a *no* from the present state is one.
+    pub(super) fn push(&mut self, command: Command, certain: bool) {
         if self.waiting.len() >= MAX_WAITING {
             return command.refuse(Error::overloaded(RETRY_AFTER_MS));
         }
-        self.waiting.push_back(command);
+        self.waiting.push_back(Waiting { command, certain });
     }
 
     /// Has everything been settled?
@@ -49,18 +66,21 @@ impl Appends {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Decides what to append now. Commands that need nothing, or may not, are answered.
-    /// Empty while an append is in flight, or when nothing is to be appended.
-    pub(super) fn plan(&mut self, state: &RoomState, now: i64) -> Vec<Draft> {
-        let mut drafts = Vec::new();
+    /// Decides what to append now. Commands that need nothing, or may not for certain, are
+    /// answered.
+    pub(super) fn plan(&mut self, state: &RoomState, now: i64) -> Plan {
+        let Plan {
+            mut drafts,
+            mut doubtful,
+        } = Plan::default();
         if !self.in_flight.is_empty() {
-            return drafts;
+            return Plan::default();
         }
         let mut joining = HashSet::new();
-        while let Some(command) = self.waiting.pop_front() {
+        while let Some(Waiting { command, certain }) = self.waiting.pop_front() {
             let alone = must_be_alone(&command) || asked_by_one_of(&command, &joining);
             if drafts.len() >= MAX_DRAFTS || (alone && !drafts.is_empty()) {
-                self.waiting.push_front(command);
+                self.waiting.push_front(Waiting { command, certain });
                 break;
             }
             match decide(&command, state, &joining, now) {
@@ -73,19 +93,24 @@ impl Appends {
                     });
                     drafts.extend(planned);
                 }
-                Err(error) => command.refuse(error),
+                Err(error) if certain => command.refuse(error),
+                Err(_) => doubtful.push(command),
             }
             if alone && !drafts.is_empty() {
                 break;
             }
         }
-        drafts
+        Plan { drafts, doubtful }
     }
 
     /// The log has newer rights than the plan rested on: everything is decided again.
     pub(super) fn decide_again(&mut self) {
         for planned in std::mem::take(&mut self.in_flight).into_iter().rev() {
-            self.waiting.push_front(planned.command);
+            // The refusal brought what is newer: what is decided now is certain.
+            self.waiting.push_front(Waiting {
+                command: planned.command,
+                certain: true,
+            });
         }
     }
 
@@ -95,7 +120,10 @@ impl Appends {
         let in_flight = std::mem::take(&mut self.in_flight)
             .into_iter()
             .map(|it| it.command);
-        for command in in_flight.chain(std::mem::take(&mut self.waiting)) {
+        let waiting = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .map(|it| it.command);
+        for command in in_flight.chain(waiting) {
             command.refuse(error.clone());
         }
     }
@@ -246,6 +274,10 @@ fn answer(command: Command, place: Place, duplicate: bool, state: &RoomState) {
         Command::Leave { reply_to, .. } | Command::Kick { reply_to, .. } => {
             reply_to.send(Ok(place));
         }
+        Command::Found { reply_to, .. }
+        | Command::Resign { reply_to, .. }
+        | Command::SetRole { reply_to, .. }
+        | Command::Change { reply_to, .. } => reply_to.send(Ok(place.seq)),
         other => answer_done(other, state),
     }
 }
@@ -268,7 +300,7 @@ fn answer_done(command: Command, state: &RoomState) {
         Command::Found { reply_to, .. }
         | Command::Resign { reply_to, .. }
         | Command::SetRole { reply_to, .. }
-        | Command::Change { reply_to, .. } => reply_to.send(Ok(())),
+        | Command::Change { reply_to, .. } => reply_to.send(Ok(state.head())),
         other => other.refuse(Error::internal()),
     }
 }

@@ -10,6 +10,7 @@ use crate::actors::{Refuse, Reply};
 use crate::db::{Range, Role, Select};
 use crate::error::Error;
 use crate::ids::{Epoch, Seq, UserId};
+use crate::protocol::envelope::Passing;
 use crate::protocol::{ClientId, Entry, Event, MemberView, Place, Position, Presence, Ref};
 
 /// A request to a room, with who asks.
@@ -24,8 +25,8 @@ pub enum Command {
         change: RoomChange,
         /// Who is in it from the start, and as what.
         members: Vec<(UserId, Role)>,
-        /// Told when they are in the log.
-        reply_to: Reply<()>,
+        /// Told where they end in the log.
+        reply_to: Reply<Seq>,
     },
     /// Become a member.
     Join {
@@ -54,8 +55,8 @@ pub enum Command {
     Resign {
         /// Whose.
         user: UserId,
-        /// Told when it is in the log.
-        reply_to: Reply<()>,
+        /// Told where it stands in the log.
+        reply_to: Reply<Seq>,
     },
     /// Remove somebody.
     Kick {
@@ -74,8 +75,8 @@ pub enum Command {
         user: UserId,
         /// Which.
         role: Role,
-        /// Told when it is so.
-        reply_to: Reply<()>,
+        /// Told where it stands in the log.
+        reply_to: Reply<Seq>,
     },
     /// Change the room, or close it.
     Change {
@@ -83,8 +84,8 @@ pub enum Command {
         asker: Asker,
         /// What is different from now on.
         change: RoomChange,
-        /// Told when it is so.
-        reply_to: Reply<()>,
+        /// Told where it stands in the log.
+        reply_to: Reply<Seq>,
     },
     /// Write a message.
     Publish {
@@ -294,7 +295,35 @@ pub struct Description {
 /// New events of the room, as its doorbell rings.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Deliver(pub Vec<Event>);
+pub struct Deliver {
+    /// In which life of the log, where that can change.
+    pub epoch: Option<Epoch>,
+    /// What is new, ascending.
+    pub events: Vec<Event>,
+}
+
+/// The room's log goes on in another epoch: everything is read again.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Over {
+    /// The epoch that has ended.
+    pub epoch: Epoch,
+}
+
+/// What the room knows may be wrong: it is read again.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Restart;
+
+/// Something that has no place in the log happened here or on another node.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Passed(pub Passing);
+
+/// Many people may have come or gone at once: look who of the members can be reached.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct LookWhoIsThere;
 
 /// A member came, went, or changed how they want to be seen.
 #[derive(Message, Debug)]
@@ -314,9 +343,10 @@ impl Refuse for Command {
             Command::Found { reply_to, .. }
             | Command::Resign { reply_to, .. }
             | Command::SetRole { reply_to, .. }
-            | Command::Change { reply_to, .. }
-            | Command::Unsubscribe { reply_to, .. }
-            | Command::Typing { reply_to, .. } => reply_to.refuse(error),
+            | Command::Change { reply_to, .. } => reply_to.refuse(error),
+            Command::Unsubscribe { reply_to, .. } | Command::Typing { reply_to, .. } => {
+                reply_to.refuse(error);
+            }
             Command::Join { reply_to, .. } | Command::Add { reply_to, .. } => {
                 reply_to.refuse(error);
             }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::appends::Plan;
+use super::command::Command;
 use super::state::{Applied, RoomState};
 use super::{Reply, Room};
 use crate::actors::registry;
@@ -13,24 +15,39 @@ use crate::db::{Append, Appended, Fate};
 use crate::error::Error;
 use crate::protocol::{Draft, Entry, Event, MAX_EVENTS};
 
+/// How long an event waits for those that go before it, before they are read.
+const EARLY_PATIENCE: Duration = Duration::from_millis(50);
+/// Most events that wait like that.
+const MAX_EARLY: usize = 256;
 /// How soon a hub that was too busy is served again.
 const HAND_AGAIN: Duration = Duration::from_millis(5);
 /// When somebody may try again who met a registry with too much to do.
 const RETRY_AFTER_MS: u64 = 1000;
 
 impl Room {
+    /// Takes a command that appends.
+    pub(super) fn push_append(&mut self, command: Command, ctx: &mut Context<Self>) {
+        let certain = !self.services.is_shared();
+        self.appends.push(command, certain);
+        self.append(ctx);
+    }
+
     /// Appends what has gathered, unless an append is in flight or the room is reading on.
     pub(super) fn append(&mut self, ctx: &mut Context<Self>) {
         let Some(state) = self.state.as_ref().filter(|_| !self.refilling) else {
             return;
         };
-        let drafts = self.appends.plan(state, clock::now_ms());
+        let basis = state.basis();
+        let Plan { drafts, doubtful } = self.appends.plan(state, clock::now_ms());
+        for command in doubtful {
+            self.make_sure(command, ctx);
+        }
         if drafts.is_empty() {
             return;
         }
         let append = Append {
             room: self.id,
-            basis: state.basis(),
+            basis,
             drafts: drafts.clone(),
         };
         let (reply_to, answer) = Reply::channel();
@@ -91,12 +108,43 @@ impl Room {
                 continue;
             }
             if event.seq() > head.next() {
-                self.refill(ctx);
-                break;
+                self.keep_early(event, ctx);
+                continue;
             }
             self.apply(event, ctx);
+            self.apply_early(ctx);
         }
         self.hand_over(ctx);
+    }
+
+    /// What goes before it is most likely on its way: another node appended at the same
+    /// moment. It is read when it does not come.
+    fn keep_early(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let is_first = self.early.is_empty();
+        self.early.insert(event.seq(), event);
+        if self.early.len() > MAX_EARLY || !self.services.is_shared() {
+            self.early.clear();
+            return self.refill(ctx);
+        }
+        if is_first {
+            ctx.run_later(EARLY_PATIENCE, |room, ctx| {
+                if !room.early.is_empty() {
+                    room.refill(ctx);
+                }
+            });
+        }
+    }
+
+    fn apply_early(&mut self, ctx: &mut Context<Self>) {
+        while let Some(head) = self.state.as_ref().map(RoomState::head)
+            && let Some(entry) = self.early.first_entry()
+            && *entry.key() <= head.next()
+        {
+            let event = entry.remove();
+            if event.seq() > head {
+                self.apply(event, ctx);
+            }
+        }
     }
 
     fn apply(&mut self, event: Event, ctx: &mut Context<Self>) {

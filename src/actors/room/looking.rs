@@ -5,11 +5,12 @@ use actix::prelude::*;
 use super::command::{ReadMark, SetPresence};
 use super::state::Asker;
 use super::{Reply, Room};
-use crate::actors::{persistence, user};
+use crate::actors::{persistence, registry, user};
 use crate::db::Mark;
 use crate::error::Result;
-use crate::ids::Seq;
+use crate::ids::{Seq, UserId};
 use crate::protocol::Presence;
+use crate::protocol::envelope::Passing;
 
 impl Room {
     pub(super) fn read(
@@ -50,22 +51,8 @@ impl Room {
         reply_to: Reply<ReadMark>,
         ctx: &mut Context<Self>,
     ) {
-        let Some(state) = &mut self.state else {
-            return reply_to.refuse(self.absent.clone());
-        };
-        if let Some(before) = state.set_mark(asker.user, mark) {
-            let members = state.member_count();
-            self.audience
-                .note_read(asker.user, Some(before), Some(mark.read), members);
-            let (room, user) = (self.id, asker.user);
-            let save = persistence::SaveMark { room, user, mark };
-            if self.services.persistence.try_send(save).is_err() {
-                log::debug!("room={room} a mark was not saved, the next one will be");
-            }
-            self.services
-                .user(user)
-                .tell(user::Command::Marked { room, mark });
-            self.tell_news_soon(ctx);
+        if self.note_mark(asker.user, mark, ctx) {
+            self.save_mark(asker.user, mark);
         }
         let Some(state) = &self.state else { return };
         reply_to.send(state.require_member(asker).map(|(member, _)| ReadMark {
@@ -73,6 +60,53 @@ impl Room {
             unread: state.unread(member),
             mark: member.mark,
         }));
+    }
+
+    /// Moves a mark forward and shows it to those who look. False when it has not moved.
+    pub(super) fn note_mark(&mut self, user: UserId, mark: Mark, ctx: &mut Context<Self>) -> bool {
+        let Some(state) = &mut self.state else {
+            return false;
+        };
+        let Some(before) = state.set_mark(user, mark) else {
+            return false;
+        };
+        let members = state.member_count();
+        self.audience
+            .note_read(user, Some(before), Some(mark.read), members);
+        self.tell_news_soon(ctx);
+        true
+    }
+
+    /// Writes a mark a little later, and tells the person's other devices of it.
+    fn save_mark(&self, user: UserId, mark: Mark) {
+        let room = self.id;
+        let save = persistence::SaveMark { room, user, mark };
+        if self.services.persistence.try_send(save).is_err() {
+            log::debug!("room={room} a mark was not saved, the next one will be");
+        }
+        self.services
+            .user(user)
+            .tell(user::Command::Marked { room, mark });
+        if !self.services.is_shared() {
+            return;
+        }
+        let Mark { read, n, own } = mark;
+        self.pass(Passing::Read { user, read, n, own });
+        let marked = registry::Marked { user, room, mark };
+        // The next mark tells it, too.
+        let _ = self.services.registry.try_send(marked);
+    }
+
+    /// Tells the other nodes that listen to the room of something that may be lost.
+    fn pass(&self, passing: Passing) {
+        let Some(state) = &self.state else { return };
+        let pass = registry::Pass {
+            room: self.id,
+            epoch: state.record().epoch.clone(),
+            passing,
+        };
+        // It may be lost: that is what passing means.
+        let _ = self.services.registry.try_send(pass);
     }
 
     pub(super) fn typing(
@@ -83,11 +117,26 @@ impl Room {
     ) -> Result<()> {
         let state = self.state.as_ref().ok_or_else(|| self.absent.clone())?;
         state.require_member(asker)?;
-        if !self.audience.is_empty() {
-            self.audience.note_typing(asker.user, active);
-            self.tell_news_soon(ctx);
+        if self.services.is_shared() {
+            // It comes back by the doorbell, as on every node.
+            let user = asker.user;
+            self.pass(Passing::Typing { user, active });
+        } else {
+            self.note_typing(asker.user, active, ctx);
         }
         Ok(())
+    }
+
+    /// Shows those who look that somebody writes, or has stopped.
+    pub(super) fn note_typing(&mut self, user: UserId, active: bool, ctx: &mut Context<Self>) {
+        let is_member = self
+            .state
+            .as_ref()
+            .is_some_and(|state| state.member(user).is_some());
+        if is_member && !self.audience.is_empty() {
+            self.audience.note_typing(user, active);
+            self.tell_news_soon(ctx);
+        }
     }
 
     pub(super) fn set_presence(&mut self, set: SetPresence, ctx: &mut Context<Self>) {

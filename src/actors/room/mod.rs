@@ -8,6 +8,7 @@
 
 mod appends;
 mod audience;
+mod certainty;
 mod command;
 mod growing;
 mod looking;
@@ -16,7 +17,7 @@ mod state;
 mod subscribing;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use actix::prelude::*;
 
 use self::appends::Appends;
 use self::audience::Audience;
+use self::certainty::Doubts;
 pub use self::command::*;
 pub use self::state::{Applied, Asker, RoomChange, RoomState, SMALL_ROOM};
 use super::directory::RetireRoom;
@@ -31,7 +33,7 @@ use super::registry::{self, Known};
 use super::{Refuse, Reply, Services, context, hub, send_always};
 use crate::error::Error;
 use crate::ids::{RoomId, Seq, UserId};
-use crate::protocol::{MAX_EVENTS, Presence};
+use crate::protocol::{Event, MAX_EVENTS, Presence};
 
 /// Commands that may wait for one room.
 const MAILBOX: usize = 4096;
@@ -54,6 +56,10 @@ pub struct Room {
     handing: bool,
     /// Is what was missed being read?
     refilling: bool,
+    /// Events that came before those that go before them.
+    early: BTreeMap<Seq, Event>,
+    /// Commands that wait until the head of the log is known for sure.
+    doubts: Doubts,
     /// When a command last came.
     used: Instant,
     /// Commands handled, for [`RetireRoom`].
@@ -74,6 +80,8 @@ impl Room {
             telling: false,
             handing: false,
             refilling: false,
+            early: BTreeMap::new(),
+            doubts: Doubts::default(),
             used: Instant::now(),
             handled: 0,
         })
@@ -101,7 +109,8 @@ impl Room {
         ctx.wait(loading);
     }
 
-    /// Tells the registry that the room is here, and learns who of its members is.
+    /// Tells the registry that the room is here. When its doorbell rings, what the log has
+    /// beyond the database is read, and who of the members can be reached is learned.
     fn register(&self, ctx: &mut Context<Self>) -> ResponseActFuture<Self, ()> {
         let Some(state) = &self.state else {
             return Box::pin(actix::fut::ready(()));
@@ -112,14 +121,17 @@ impl Room {
             head,
             messages,
         };
+        let (reply_to, stands) = Reply::channel();
         let up = registry::RoomUp {
             known,
             address: ctx.address(),
+            reply_to,
         };
-        let asking = self.services.registry.send(up).into_actor(self);
-        Box::pin(asking.map(move |present, room, _| {
-            room.online = present.unwrap_or_default().into_iter().collect();
+        send_always(&self.services.registry, up);
+        let standing = stands.into_actor(self);
+        Box::pin(standing.then(move |stands, room, _| {
             room.tell_orphans(head);
+            room.catch_up_and_look(stands)
         }))
     }
 
@@ -139,10 +151,26 @@ impl Room {
         }
     }
 
+    /// Nothing that is known here holds any more: who listens subscribes again, and the next
+    /// command starts the room anew.
+    fn begin_anew(&self, ctx: &mut Context<Self>) {
+        if let Some(state) = &self.state {
+            self.tell_orphans(state.head());
+        }
+        ctx.stop();
+    }
+
     fn handle_command(&mut self, command: Command, ctx: &mut Context<Self>) {
         if self.state.is_none() {
             return command.refuse(self.absent.clone());
         }
+        if self.is_in_doubt(&command) {
+            return self.make_sure(command, ctx);
+        }
+        self.do_command(command, ctx);
+    }
+
+    fn do_command(&mut self, command: Command, ctx: &mut Context<Self>) {
         match command {
             Command::Subscribe {
                 asker,
@@ -197,12 +225,12 @@ impl Room {
                 reply_to,
             } => match self.services.rates.room_publish.check(&self.id) {
                 Ok(()) => {
-                    self.appends.push(Command::Publish {
+                    let command = Command::Publish {
                         asker,
                         message,
                         reply_to,
-                    });
-                    self.append(ctx);
+                    };
+                    self.push_append(command, ctx);
                 }
                 Err(error) => reply_to.refuse(error),
             },
@@ -213,10 +241,7 @@ impl Room {
             | Command::Resign { .. }
             | Command::Kick { .. }
             | Command::SetRole { .. }
-            | Command::Change { .. } => {
-                self.appends.push(command);
-                self.append(ctx);
-            }
+            | Command::Change { .. } => self.push_append(command, ctx),
         }
     }
 
@@ -224,7 +249,8 @@ impl Room {
     fn retire_if_idle(&mut self, ctx: &mut Context<Self>) {
         let idle = self.services.config.tuning.room_idle;
         let busy = self.used.elapsed() < idle && self.state.is_some();
-        if busy || !self.audience.is_empty() || !self.appends.is_empty() {
+        let waits = !self.appends.is_empty() || !self.doubts.is_empty();
+        if busy || waits || !self.audience.is_empty() {
             return;
         }
         let retire = RetireRoom {
@@ -258,6 +284,7 @@ impl Actor for Room {
 
     fn stopped(&mut self, ctx: &mut Context<Self>) {
         self.appends.fail(&Error::unavailable());
+        self.doubts.refuse(&Error::unavailable());
         let _ = ctx;
         send_always(&self.services.registry, registry::RoomDown(self.id));
     }
@@ -280,8 +307,48 @@ impl Handler<Command> for Room {
 impl Handler<Deliver> for Room {
     type Result = ();
 
-    fn handle(&mut self, Deliver(events): Deliver, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Deliver { epoch, events }: Deliver, ctx: &mut Context<Self>) {
+        if self.is_over(epoch.as_ref()) {
+            return self.begin_anew(ctx);
+        }
         self.deliver(events, ctx);
+    }
+}
+
+impl Handler<Over> for Room {
+    type Result = ();
+
+    /// The next command starts the room again, and it reads everything anew.
+    fn handle(&mut self, Over { epoch }: Over, ctx: &mut Context<Self>) {
+        let ours = self.state.as_ref().map(|state| &state.record().epoch);
+        if ours == Some(&epoch) {
+            self.begin_anew(ctx);
+        }
+    }
+}
+
+impl Handler<Restart> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: Restart, ctx: &mut Context<Self>) {
+        self.begin_anew(ctx);
+    }
+}
+
+impl Handler<Passed> for Room {
+    type Result = ();
+
+    fn handle(&mut self, Passed(passing): Passed, ctx: &mut Context<Self>) {
+        self.passed(passing, ctx);
+    }
+}
+
+impl Handler<LookWhoIsThere> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: LookWhoIsThere, ctx: &mut Context<Self>) {
+        let looking = self.look_who_is_there();
+        ctx.spawn(looking);
     }
 }
 

@@ -8,13 +8,17 @@ use actix::prelude::*;
 use super::command::{Description, MemberPage, Page, Span};
 use super::state::{Asker, RoomState};
 use super::{Reply, Room};
-use crate::db::{Range, RoomKind, Select, Store, StoreError};
+use crate::actors::registry::{self, PageOf, Registry};
+use crate::db::{Range, RoomKind, Select};
 use crate::error::{Error, Result};
 use crate::ids::{RoomId, Seq, UserId};
 use crate::protocol::{Entry, Event, MAX_EVENTS_BYTES, MemberView};
 
+/// When somebody may ask again who met a registry with too much to do.
+const RETRY_AFTER_MS: u64 = 500;
+
 impl Room {
-    /// A page of the log: from the window when it reaches, else from the database.
+    /// A page of the log: from the window when it reaches, else from the log and the database.
     pub(super) fn get_history(
         &mut self,
         asker: Asker,
@@ -39,11 +43,13 @@ impl Room {
                 more,
             }));
         }
-        let room = self.id;
-        let reading = self
-            .services
-            .db
-            .run(move |store| read_page(store, room, span, select, floor, limit));
+        let asked = Asked {
+            registry: self.services.registry.clone(),
+            room: self.id,
+            select,
+            floor,
+        };
+        let reading = asked.read(span, limit);
         let answering = async move {
             reply_to.send(reading.await.and_then(|(events, more)| {
                 let (entries, cut) = encode(events, span)?;
@@ -141,17 +147,44 @@ fn from_window(
     Some((entries, more))
 }
 
-/// A page from the database, ascending, and whether there is more in its direction.
-fn read_page(
-    store: &dyn Store,
+/// A page that does not lie within the newest events: the log is asked.
+struct Asked {
+    registry: Addr<Registry>,
     room: RoomId,
-    span: Span,
     select: Select,
     floor: Seq,
-    limit: usize,
-) -> Result<(Vec<Event>, bool), StoreError> {
-    let side = |range, limit: usize| -> Result<(Vec<Event>, bool), StoreError> {
-        let mut events = store.events(room, range, floor, select, limit + 1)?;
+}
+
+impl Asked {
+    /// The page, ascending, and whether there is more in its direction.
+    async fn read(self, span: Span, limit: usize) -> Result<(Vec<Event>, bool)> {
+        match span {
+            Span::Newest => self.side(Range::Before(Seq(i64::MAX)), limit).await,
+            Span::Range(range) => self.side(range, limit).await,
+            Span::Around(seq) => {
+                let (mut events, _) = self.side(Range::Before(seq), limit / 2).await?;
+                let after = Range::After(Seq(seq.0 - 1));
+                let (behind, more) = self.side(after, limit - events.len()).await?;
+                events.extend(behind);
+                Ok((events, more))
+            }
+        }
+    }
+
+    async fn side(&self, range: Range, limit: usize) -> Result<(Vec<Event>, bool)> {
+        let (reply_to, answer) = Reply::channel();
+        let page = PageOf {
+            room: self.room,
+            range,
+            floor: self.floor,
+            select: self.select,
+            limit: limit + 1,
+        };
+        let asked = registry::Page { page, reply_to };
+        if self.registry.try_send(asked).is_err() {
+            return Err(Error::overloaded(RETRY_AFTER_MS));
+        }
+        let mut events = answer.await?;
         let more = events.len() > limit;
         match range {
             Range::Before(_) if more => {
@@ -160,16 +193,6 @@ fn read_page(
             Range::Before(_) | Range::After(_) => events.truncate(limit),
         }
         Ok((events, more))
-    };
-    match span {
-        Span::Newest => side(Range::Before(Seq(i64::MAX)), limit),
-        Span::Range(range) => side(range, limit),
-        Span::Around(seq) => {
-            let (mut events, _) = side(Range::Before(seq), limit / 2)?;
-            let (behind, more) = side(Range::After(Seq(seq.0 - 1)), limit - events.len())?;
-            events.extend(behind);
-            Ok((events, more))
-        }
     }
 }
 

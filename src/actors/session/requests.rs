@@ -87,14 +87,22 @@ impl Session {
             reply_to,
         };
         let acked = self.room(room)?.ask(command);
-        let then = move |session: &mut Self, request: &Request, acked: Acked| {
-            session.acknowledge(request, room, &acked);
+        let (services, wanted) = (self.services.clone(), publish.ack);
+        let durable = async move {
+            let acked = acked.await?;
+            let durable = services
+                .durability_of(wanted, room, acked.place.seq)
+                .await?;
+            Ok((acked, durable))
         };
-        self.answer(request, acked, then, ctx);
+        let then = move |session: &mut Self, request: &Request, (acked, durable): (Acked, _)| {
+            session.acknowledge(request, room, &acked, durable);
+        };
+        self.answer(request, Box::pin(durable), then, ctx);
         Ok(())
     }
 
-    fn acknowledge(&self, request: &Request, room: RoomId, acked: &Acked) {
+    fn acknowledge(&self, request: &Request, room: RoomId, acked: &Acked, durability: Durability) {
         self.send(&ServerFrame::Ack(Ack {
             reference: request.context.reference.as_ref(),
             room,
@@ -102,8 +110,7 @@ impl Session {
             seq: acked.place.seq,
             epoch: &acked.epoch,
             at: acked.place.at,
-            // The log of a node that is alone is the database.
-            durability: Durability::Db,
+            durability,
             duplicate: acked.duplicate,
         }));
     }

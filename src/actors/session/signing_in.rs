@@ -84,10 +84,11 @@ impl Session {
             // From now on whoever ends the session also signs it out.
             self.lanes.sign_in(self.id, identity.user);
             let user = self.services.user(identity.user);
-            let login = identity.login;
+            let (login, issued_at) = (identity.login, identity.issued_at);
             let listing = user.ask(move |reply_to| user::Command::Attach {
                 who,
                 login,
+                issued_at,
                 since,
                 reply_to,
             });

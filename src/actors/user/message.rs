@@ -21,6 +21,8 @@ pub enum Command {
         who: Subscriber,
         /// The sign-in that its token belongs to.
         login: Option<LoginId>,
+        /// When its token was issued, Unix milliseconds.
+        issued_at: Option<i64>,
         /// The cursor of an earlier list of rooms.
         since: Option<i64>,
         /// Their rooms.
@@ -68,6 +70,8 @@ pub enum Command {
         /// But not those of this one.
         except: Option<LoginId>,
     },
+    /// What other nodes said may have been lost: are their sign-ins still good?
+    Recheck,
     /// A frame for all of their devices.
     Notify {
         /// The frame, as JSON.
@@ -100,6 +104,7 @@ impl Refuse for Command {
             | Command::MembershipChanged { .. }
             | Command::Marked { .. }
             | Command::Revoke { .. }
+            | Command::Recheck
             | Command::Notify { .. } => log::debug!("a user was not told something: {error}"),
         }
     }

@@ -34,6 +34,8 @@ const MAILBOX: usize = 1024;
 const IDLE: Duration = Duration::from_secs(5);
 /// How long after a mark the rest of the mentions is counted again.
 const RECOUNT_DELAY: Duration = Duration::from_millis(600);
+/// How soon sign-ins are looked at again when the database could not be asked.
+const RECHECK_DELAY: Duration = Duration::from_secs(2);
 /// How often a reading that was overtaken is repeated before it is taken as it is.
 const MAX_LOADS: usize = 3;
 
@@ -58,6 +60,8 @@ struct Attached {
     worker: usize,
     /// The sign-in that its token belongs to.
     login: Option<LoginId>,
+    /// When its token was issued, Unix milliseconds.
+    issued_at: Option<i64>,
     /// Rooms that it is subscribed to.
     subscribed: HashSet<RoomId>,
 }
@@ -387,31 +391,47 @@ impl User {
     }
 
     fn revoke(&self, login: Option<LoginId>, except: Option<LoginId>) {
+        for (session, attached) in &self.sessions {
+            let spared = except.is_some() && attached.login == except;
+            let meant = login.is_none() || attached.login == login;
+            if meant && !spared {
+                self.close_revoked(*session, attached);
+            }
+        }
+    }
+
+    fn close_revoked(&self, session: SessionId, attached: &Attached) {
         let data = json!({ "reason": "signed out" });
         let frame = ServerFrame::Account(Account {
             kind: AccountNotice::Revoked,
             data,
-        })
-        .to_json();
-        let farewell = wire::text(&frame);
+        });
+        if let Some(worker) = self.services.workers.get(attached.worker) {
+            let close = hub::Close {
+                session,
+                farewell: Some(wire::text(&frame.to_json())),
+                code: CloseCode::Revoked,
+            };
+            send_always(&worker.hub, close);
+        }
+    }
+
+    /// What other nodes said may have been lost: the database knows who is still welcome.
+    fn recheck(&self, ctx: &mut Context<Self>) {
         for (session, attached) in &self.sessions {
-            let spared = except.is_some() && attached.login == except;
-            let meant = login.is_none() || attached.login == login;
-            if let Some(worker) = self.services.workers.get(attached.worker)
-                && meant
-                && !spared
-            {
-                let code = CloseCode::Revoked;
-                let farewell = Some(farewell.clone());
-                send_always(
-                    &worker.hub,
-                    hub::Close {
-                        session: *session,
-                        farewell,
-                        code,
-                    },
-                );
-            }
+            let (services, user, session) = (self.services.clone(), self.id, *session);
+            let (login, issued_at) = (attached.login, attached.issued_at);
+            let checking = async move { services.identities.recheck(user, login, issued_at).await };
+            ctx.spawn(checking.into_actor(self).map(move |good, user, ctx| {
+                let Err(error) = good else { return };
+                if error.code == ErrorCode::Revoked {
+                    if let Some(attached) = user.sessions.get(&session) {
+                        user.close_revoked(session, attached);
+                    }
+                } else {
+                    ctx.notify_later(Command::Recheck, RECHECK_DELAY);
+                }
+            }));
         }
     }
 
@@ -420,12 +440,14 @@ impl User {
             Command::Attach {
                 who,
                 login,
+                issued_at,
                 since,
                 reply_to,
             } => {
                 let attached = Attached {
                     worker: who.worker,
                     login,
+                    issued_at,
                     subscribed: HashSet::new(),
                 };
                 let arrival = Arrival {
@@ -450,6 +472,7 @@ impl User {
             Command::MembershipChanged { room, by } => self.reload_room(room, Some(by), ctx),
             Command::Marked { room, mark } => self.marked(room, mark, ctx),
             Command::Revoke { login, except } => self.revoke(login, except),
+            Command::Recheck => self.recheck(ctx),
             Command::Notify { frame } => self.tell_all(&frame),
         }
     }

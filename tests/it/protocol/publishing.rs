@@ -27,8 +27,12 @@ fn a_message_reaches_everyone_as_it_was_sent() {
             }))
             .await;
         assert_eq!(ack["epoch"], epoch);
-        // The local broker's log is the database.
-        assert_eq!(ack["durability"], "db");
+        assert_eq!(ack["durability"], world.durability());
+        let asked = json!({
+            "type": "publish", "room": room, "client_id": new_client_id(),
+            "body": {"text": "kept"}, "ack": "db",
+        });
+        assert_eq!(ann.good(asked).await["durability"], "db");
         assert!(ack["at"].as_u64().unwrap().abs_diff(now_ms()) < 60_000);
         let seq = ack["seq"].as_u64().unwrap();
         ann.catch_up(&room, seq).await;

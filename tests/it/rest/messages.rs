@@ -104,7 +104,7 @@ fn a_message_posted_is_the_same_as_one_published() {
             (&posted["room"], &posted["client_id"]),
             (&json!(room), &json!(id))
         );
-        assert_eq!(posted["durability"], "db");
+        assert_eq!(posted["durability"], world.durability());
         let seq = posted["seq"].as_u64().unwrap();
         bob.catch_up(&room, seq).await;
         assert_eq!(bob.view(&room).log[&seq].text(), "posted");

@@ -21,9 +21,9 @@ pub enum Backend {
 }
 
 /// What every scenario runs on: each broker and each database once.
-const EVERYDAY: [Backend; 2] = [Backend::Sqlite, Backend::Postgres];
+const EVERYDAY: [Backend; 2] = [Backend::Sqlite, Backend::Redis];
 /// What scenarios run on that are about losing nothing.
-const ALL: [Backend; 2] = [Backend::Sqlite, Backend::Postgres];
+const ALL: [Backend; 3] = [Backend::Sqlite, Backend::Postgres, Backend::Redis];
 
 /// Everything that one run of a scenario needs, gone afterwards.
 pub struct World {

@@ -1,29 +1,35 @@
 //! A whole node: everything is made here, handed out, and stopped in order.
 //!
-//! The only file that knows everyone.
+//! The only folder that knows everyone: `cast` makes them, `peers` is how settings reach
+//! the other nodes.
+
+mod cast;
+mod peers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::rt::task::JoinHandle;
 use actix_web::web;
+use tokio::sync::mpsc;
 
-use crate::actors::persistence::{self, Flush, Persistence};
-use crate::actors::registry::{LocalBroker, Registry};
-use crate::actors::{Reply, Services, Workers, hub, tell_notices};
+use self::cast::Cast;
+use self::peers::Refusals;
+use crate::actors::persistence::{Flush, write_back};
+use crate::actors::registry::redis::{self, NodeName, RedisError};
+use crate::actors::registry::{Order, keep_lease};
+use crate::actors::{Reply, Services, hub, tell_notices};
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::db::{Db, OpenError, OpenOptions};
 use crate::http;
-use crate::identity::{Identities, Tokens};
-use crate::limits::Rates;
+use crate::identity::Tokens;
 use crate::settings::Settings;
 
-/// How long an append may wait before its sender is told that nobody knows.
-const APPEND_DEADLINE: Duration = Duration::from_secs(5);
+/// Orders that may wait.
+const ORDERS: usize = 64;
 
 /// How often it looks whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -41,6 +47,12 @@ pub struct Node {
     address: SocketAddr,
     /// Small things that are done beside, until the node stops.
     helpers: Vec<JoinHandle<()>>,
+    /// Keeps the lease of a node that is not alone; ends when another takes over.
+    lease: Option<JoinHandle<()>>,
+    /// What other nodes, or those who run the system, want of this one.
+    orders: mpsc::Receiver<Order>,
+    /// Who cannot take new settings, for whoever changes them here.
+    refusals: Arc<Refusals>,
 }
 
 /// Why a node did not start.
@@ -52,6 +64,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] OpenError),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address} (MADANG_LISTEN): {cause}")]
     Listen {
@@ -76,11 +91,26 @@ impl Node {
         };
         let listener = http::bind(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (url, options) = (config.database.url(), OpenOptions::default());
+        let options = OpenOptions {
+            shared: config.redis.is_some(),
+            ..OpenOptions::default()
+        };
+        let url = config.database.url();
         let db = web::block(move || Db::open(&url, &options))
             .await
             .map_err(blocked)??;
-        let services = web::Data::new(services(&config, db, Tokens::new(&secret)));
+        let redis = match &config.redis {
+            Some(url) => Some(redis::open(url.expose_text()).await?),
+            None => None,
+        };
+        let name = NodeName::new(&config.node_id);
+        let (order, orders) = mpsc::channel(ORDERS);
+        let cast = Cast::new(config.clone(), db, Tokens::new(&secret));
+        let services = web::Data::new(match redis {
+            Some(redis) => cast.together(redis, name.clone(), order),
+            None => cast.alone(),
+        });
+        let refusals = peers::join(&services);
         let settings = services.settings.clone();
         let mut helpers = vec![
             actix::spawn(sweep_logins(services.db.clone())),
@@ -90,14 +120,24 @@ impl Node {
             log::warn!("what was set for all nodes is missing for now: {error}");
             helpers.push(actix::spawn(load_settings(settings)));
         }
+        if let Some(cluster) = &services.cluster {
+            cluster.broker.until_ready().await;
+        }
         let server = http::serve(services.clone(), listener).map_err(listen)?;
         let handle = server.handle();
         actix::spawn(server);
+        let lease = services.cluster.as_ref().map(|cluster| {
+            let (services, broker) = (services.clone().into_inner(), cluster.broker.clone());
+            actix::spawn(keep_lease(services, broker, name, address.to_string()))
+        });
         Ok(Self {
             services,
             server: handle,
             address,
             helpers,
+            lease,
+            orders,
+            refusals,
         })
     }
 
@@ -111,10 +151,37 @@ impl Node {
         &self.services
     }
 
-    /// Stops in order: not ready any more, everybody is sent away, what is not written yet is
-    /// written. REST is served until the end.
+    /// Waits until another node, or those who run the system, want this one to end.
+    pub async fn until_told(&mut self) {
+        let lease_taken = async {
+            match &mut self.lease {
+                // It only returns when the lease is another's.
+                Some(lease) => drop(lease.await),
+                None => std::future::pending().await,
+            }
+        };
+        let told = async {
+            while let Some(order) = self.orders.recv().await {
+                if obey(&self.services, &self.refusals, order) {
+                    return;
+                }
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = lease_taken => {}
+            () = told => {}
+        }
+    }
+
+    /// Stops in order: not ready any more, everybody is sent away, to other nodes if there
+    /// are any; what is not written yet is written. REST is served until the end.
     pub async fn stop(self) {
-        self.stop_with(false).await;
+        let moves = match &self.services.cluster {
+            Some(cluster) => cluster.broker.has_others(),
+            None => false,
+        };
+        self.stop_with(moves).await;
     }
 
     /// The same; with `moves` there are other nodes that people can go to.
@@ -124,12 +191,32 @@ impl Node {
             helper.abort();
         }
         self.farewell().await;
+        self.write_what_is_left().await;
+        self.server.stop(true).await;
+        if let Some(cluster) = &self.services.cluster {
+            if let Some(lease) = &self.lease {
+                lease.abort();
+            }
+            cluster.broker.give_up_lease().await;
+        }
+    }
+
+    async fn write_what_is_left(&self) {
+        if let Some(cluster) = &self.services.cluster {
+            let (reply_to, flushed) = Reply::channel();
+            let asked = cluster
+                .write_back
+                .send(write_back::Flush { reply_to })
+                .await;
+            if asked.is_err() || flushed.await.is_err() {
+                log::warn!("the log could not be written back before the end: other nodes will");
+            }
+        }
         let (reply_to, flushed) = Reply::channel();
         let asked = self.services.persistence.send(Flush { reply_to }).await;
         if asked.is_err() || flushed.await.is_err() {
             log::error!("some read marks could not be written before the end");
         }
-        self.server.stop(true).await;
     }
 
     /// Waits until everybody has gone, but not for ever.
@@ -157,29 +244,21 @@ impl Node {
     }
 }
 
-/// Makes everyone but the workers, which the HTTP server starts.
-fn services(config: &Arc<Config>, db: Db, tokens: Tokens) -> Services {
-    let limits = persistence::Limits {
-        batch_rows: config.tuning.batch_rows,
-        backlog_rows: config.backlog_events,
-        deadline: APPEND_DEADLINE,
-    };
-    let rates = Arc::new(Rates::new(&config.at_start.limits));
-    let persistence = Persistence::start_here(db.store(), limits);
-    let registry = Registry::start_here(|rings| {
-        Arc::new(LocalBroker::new(persistence.clone(), db.clone(), rings))
-    });
-    Services {
-        config: config.clone(),
-        identities: Identities::new(db.clone(), tokens, config.auto_provision),
-        settings: Settings::new(config.clone(), db.clone(), rates.clone()),
-        rates,
-        workers: Workers::new(config.workers),
-        db,
-        registry,
-        persistence,
-        draining: AtomicBool::new(false),
+/// Does what others want of this node; true when it is to end.
+fn obey(services: &web::Data<Services>, refusals: &Refusals, order: Order) -> bool {
+    match order {
+        Order::Drain => {
+            log::info!("node={} was told to drain", services.config.node_id);
+            return true;
+        }
+        Order::Settings(version) => peers::take(services.clone(), version),
+        Order::SettingsRefused {
+            node,
+            version,
+            reason,
+        } => refusals.note(version, node, reason),
     }
+    false
 }
 
 /// Lays over what was set for all nodes, once the database answers.

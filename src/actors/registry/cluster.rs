@@ -1,0 +1,302 @@
+//! The registry's other half: what other nodes say, and what they are told.
+//!
+//! A node that is alone has none of this.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::mpsc;
+
+use super::people::{People, Told, together};
+use super::redis::RedisBroker;
+use super::{Registry, tell};
+use crate::actors::{room, user};
+use crate::identity::Identities;
+use crate::ids::UserId;
+use crate::protocol::envelope::{Came, Envelope, Says};
+use crate::protocol::{Event, MemberChange, Presence};
+
+/// Who came and went is told so often.
+const PEOPLE_INTERVAL: Duration = Duration::from_millis(100);
+/// Most people in one envelope.
+const PEOPLE_AT_ONCE: usize = 500;
+
+/// What a node of a cluster knows of the others.
+pub(super) struct Cluster {
+    pub(super) broker: RedisBroker,
+    pub(super) people: People,
+    /// What the others have not been told of our people yet.
+    pub(super) untold: HashMap<UserId, Came>,
+    /// Envelopes about our people that were sent.
+    pub(super) number: u64,
+    /// Is one on its way?
+    pub(super) telling: bool,
+    /// Orders that concern the whole node.
+    pub(super) orders: mpsc::Sender<Order>,
+    /// Who a token stands for: what it remembers is forgotten when another node changed it.
+    pub(super) identities: Arc<Identities>,
+}
+
+/// What another node, or a person who runs the system, wants of this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Send everybody elsewhere, and end.
+    Drain,
+    /// Read the settings again: there is this version.
+    Settings(i64),
+    /// A node could not apply this version of the settings.
+    SettingsRefused {
+        /// Which node.
+        node: String,
+        /// Which version.
+        version: i64,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Cluster {
+    pub(super) fn new(
+        broker: RedisBroker,
+        orders: mpsc::Sender<Order>,
+        identities: Arc<Identities>,
+    ) -> Self {
+        Self {
+            broker,
+            people: People::default(),
+            untold: HashMap::new(),
+            number: 0,
+            telling: false,
+            orders,
+            identities,
+        }
+    }
+
+    pub(super) fn presence(&self, user: UserId) -> Option<Presence> {
+        self.people.presence(user)
+    }
+
+    /// Somebody here came, went, or changed: the others are told soon.
+    pub(super) fn note(&mut self, came: Came) {
+        match self.untold.get_mut(&came.user) {
+            Some(before) => {
+                let mut rooms = std::mem::take(&mut before.rooms);
+                rooms.extend(came.rooms.iter().copied());
+                rooms.sort_unstable();
+                rooms.dedup();
+                *before = Came { rooms, ..came };
+            }
+            None => drop(self.untold.insert(came.user, came)),
+        }
+    }
+
+    /// Sends to the other nodes that somebody is connected to.
+    fn send_to_nodes_of(&self, user: UserId, says: &Says) {
+        for node in self.people.nodes_of(user) {
+            let (broker, node, says) = (self.broker.clone(), node.to_owned(), says.clone());
+            actix::spawn(async move {
+                if let Err(error) = broker.send(Some(&node), says).await {
+                    log::debug!("node={node} was not told something: {error}");
+                }
+            });
+        }
+    }
+
+    fn send_to_all(&self, says: Says) {
+        let broker = self.broker.clone();
+        actix::spawn(async move {
+            if let Err(error) = broker.send(None, says).await {
+                log::warn!(
+                    "the other nodes were not told something: {error}; they look by themselves"
+                );
+            }
+        });
+    }
+}
+
+impl Registry {
+    /// What a node of a cluster does again and again.
+    pub(super) fn keep_in_touch(&self, ctx: &mut Context<Self>) {
+        if self.cluster.is_some() {
+            ctx.run_interval(PEOPLE_INTERVAL, |registry, ctx| {
+                registry.tell_people(ctx);
+                registry.recheck_after_cut(ctx);
+            });
+        }
+    }
+
+    /// Tells the others who came, went and changed since the last time.
+    fn tell_people(&mut self, ctx: &mut Context<Self>) {
+        let Some(cluster) = self.cluster.as_mut() else {
+            return;
+        };
+        if cluster.telling || cluster.untold.is_empty() {
+            return;
+        }
+        let users: Vec<_> = cluster
+            .untold
+            .keys()
+            .copied()
+            .take(PEOPLE_AT_ONCE)
+            .collect();
+        let changes: Vec<_> = users
+            .iter()
+            .filter_map(|user| cluster.untold.remove(user))
+            .collect();
+        cluster.number += 1;
+        cluster.telling = true;
+        let (broker, number) = (cluster.broker.clone(), cluster.number);
+        let telling = async move {
+            let told = broker.tell_people(number, changes.clone()).await;
+            (told, changes)
+        };
+        ctx.spawn(
+            telling
+                .into_actor(self)
+                .map(|(told, changes), registry, _| {
+                    let Some(cluster) = registry.cluster.as_mut() else {
+                        return;
+                    };
+                    cluster.telling = false;
+                    if told.is_err() {
+                        for came in changes {
+                            // What has changed meanwhile is newer.
+                            cluster.untold.entry(came.user).or_insert(came);
+                        }
+                    }
+                }),
+        );
+    }
+
+    /// What was said while a connection was away is lost: revocations stand in the database.
+    fn recheck_after_cut(&mut self, ctx: &mut Context<Self>) {
+        let cut = self
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| cluster.broker.was_cut());
+        if !cut {
+            return;
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.identities.forget_everything();
+        }
+        for user in self.users.values() {
+            tell(user, user::News::Command(user::Command::Recheck));
+        }
+        let rooms = self.interest.rooms().collect();
+        self.compare_heads(rooms, ctx);
+        if let Some(cluster) = &self.cluster {
+            // Settings may have changed: version 0 stands for "whatever is newest".
+            let _ = cluster.orders.try_send(Order::Settings(0));
+        }
+    }
+
+    /// How somebody can be reached, on any node.
+    pub(super) fn presence_anywhere(&self, user: UserId) -> Presence {
+        let (here, _) = self.interest.presence(user);
+        let elsewhere = self
+            .cluster
+            .as_ref()
+            .and_then(|cluster| cluster.presence(user));
+        together(here, elsewhere)
+    }
+
+    /// Sends to the nodes that somebody is connected to, this one left out.
+    pub(super) fn send_to_nodes_of(&self, user: UserId, says: &Says) {
+        if let Some(cluster) = &self.cluster {
+            cluster.send_to_nodes_of(user, says);
+        }
+    }
+
+    /// Sends to all other nodes.
+    pub(super) fn send_to_all(&self, says: Says) {
+        if let Some(cluster) = &self.cluster {
+            cluster.send_to_all(says);
+        }
+    }
+
+    pub(super) fn hear_people(
+        &mut self,
+        from: &Envelope,
+        number: u64,
+        changes: &[Came],
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(cluster) = self.cluster.as_mut() else {
+            return;
+        };
+        match cluster
+            .people
+            .hear(&from.node, &from.generation, number, changes)
+        {
+            Told::Known => {}
+            Told::Hole => self.ask_for_people(from.node.clone(), from.generation.clone(), ctx),
+            Told::Taken => {
+                for came in changes {
+                    let presence = self.presence_anywhere(came.user);
+                    self.tell_presence(&came.rooms, came.user, presence, &came.text);
+                }
+            }
+        }
+    }
+
+    /// Reads who is connected to a node, as something that it told was missed.
+    pub(super) fn ask_for_people(
+        &mut self,
+        node: String,
+        generation: String,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(cluster) = &self.cluster else { return };
+        let broker = cluster.broker.clone();
+        let asking = async move {
+            let people = broker.people_of(&node).await;
+            (node, generation, people)
+        };
+        ctx.spawn(
+            asking
+                .into_actor(self)
+                .map(|(node, generation, people), registry, _| {
+                    let Some(cluster) = registry.cluster.as_mut() else {
+                        return;
+                    };
+                    match people {
+                        Ok((number, everybody)) => {
+                            cluster
+                                .people
+                                .replace(&node, &generation, number, &everybody);
+                            registry.look_again();
+                        }
+                        // The next lease, or the next thing it tells, tries again.
+                        Err(error) => log::debug!("node={node} its people are not known: {error}"),
+                    }
+                }),
+        );
+    }
+
+    /// Many people may have come or gone at once: rooms look who is there.
+    pub(super) fn look_again(&self) {
+        for room in self.rooms.values() {
+            // A busy room looks the next time.
+            let _ = room.try_send(room::LookWhoIsThere);
+        }
+    }
+
+    pub(super) fn tell_user(&self, user: UserId, command: user::Command) {
+        if let Some(address) = self.users.get(&user) {
+            tell(address, user::News::Command(command));
+        }
+    }
+
+    /// Everybody whose membership changed is told, wherever they are.
+    pub(super) fn membership_landed(&self, event: &Event) {
+        let Ok(change) = serde_json::from_str::<MemberChange>(&event.draft.body) else {
+            return;
+        };
+        let (user, room, by) = (change.user, event.room, event.draft.from);
+        self.tell_user(user, user::Command::MembershipChanged { room, by });
+        self.send_to_nodes_of(user, &Says::MembershipChanged { user, room, by });
+    }
+}

@@ -1,0 +1,104 @@
+//! The node's lease: said again every two seconds, with how much there is to do.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::redis::{Kept, Lease, Load, NodeName, PROTOCOL, RedisBroker};
+use super::told::{Alive, WasAway};
+use crate::actors::persistence::write_back;
+use crate::actors::{Services, directory, hub};
+use crate::clock::now_ms;
+
+/// How often the lease is renewed, and those of others are read.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// While Redis is away, it is tried this often.
+const RETRY_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Keeps this node's lease until another start of it takes over; then it returns.
+pub async fn keep_lease(
+    services: Arc<Services>,
+    broker: RedisBroker,
+    name: NodeName,
+    address: String,
+) {
+    let mut lease = Lease {
+        id: name.id,
+        generation: name.generation,
+        address,
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        started_at: now_ms(),
+        load: Load::default(),
+    };
+    // People of an earlier start of this node are not ours. Tried again with the lease.
+    let mut is_first = true;
+    loop {
+        lease.load = load(&services).await;
+        if is_first && broker.forget_people().await.is_err() {
+            tokio::time::sleep(RETRY_INTERVAL).await;
+            continue;
+        }
+        match broker.keep_lease(&lease).await {
+            Ok(Kept::Taken) => {
+                log::error!(
+                    "another node was started as {} (MADANG_NODE_ID): this one ends",
+                    lease.id
+                );
+                return;
+            }
+            Ok(Kept::New) if !is_first => {
+                log::warn!("the lease had ended: this node was away for more than six seconds");
+                // The registry lives as long as the node.
+                let _ = services.registry.send(WasAway).await;
+            }
+            Ok(_) => {}
+            Err(_) => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                continue;
+            }
+        }
+        is_first = false;
+        if let Ok(leases) = broker.nodes().await {
+            catch_up_settings(&services, &leases).await;
+            let _ = services.registry.send(Alive(leases)).await;
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Somebody has newer settings: we were not told, or could not take them then.
+async fn catch_up_settings(services: &Services, leases: &[Lease]) {
+    let newest = leases.iter().map(|lease| lease.load.settings_version).max();
+    if newest.is_some_and(|newest| newest > services.settings.version())
+        && let Err(error) = services.settings.reload().await
+    {
+        log::warn!("newer settings are not taken: {error}");
+    }
+}
+
+/// How much this node has to do.
+async fn load(services: &Services) -> Load {
+    let mut load = Load {
+        draining: services.draining.load(Ordering::Relaxed),
+        settings_version: services.settings.version(),
+        ..Load::default()
+    };
+    for worker in services.workers.all() {
+        // A thread that does not answer counts as idle; it is about to end.
+        if let Ok(holds) = worker.hub.send(hub::Observe).await {
+            load.sessions += holds.sessions;
+        }
+        if let Ok(holds) = worker.directory.send(directory::Observe).await {
+            load.users += holds.users;
+            load.rooms += holds.rooms;
+        }
+    }
+    if let Some(cluster) = &services.cluster
+        && let Ok(holds) = cluster.write_back.send(write_back::Observe).await
+    {
+        load.backlog = holds.backlog;
+        load.oldest_unflushed_ms = holds.oldest_unflushed.as_millis() as u64;
+    }
+    load
+}

@@ -1,0 +1,270 @@
+//! Appends: one script call, and everything that may have to come before it works.
+//!
+//! A room that Redis does not hold is seeded; an id that only the database can know is
+//! looked up there; an answer that never came is asked for again. What a caller gets is
+//! either certain or `unavailable`.
+
+use std::time::{Duration, Instant};
+
+use super::link::Fault;
+use super::reading::Seeded;
+use super::reply::{AppendReply, Placing};
+use super::{Inner, keys};
+use crate::actors::persistence::write_back;
+use crate::db::{Append, Appended, Fate};
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::protocol::envelope::encode_draft;
+use crate::protocol::{Draft, Event, EventKind};
+
+/// How long an append is tried before its outcome is unknown to its sender.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// Between two attempts while Redis is away.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// When a sender may try again who met a Redis without memory.
+const RETRY_AFTER_MS: u64 = 1000;
+
+/// An append under way.
+struct Attempt<'a> {
+    append: &'a Append,
+    /// What is known of each draft; `None` still has to be appended.
+    fates: Vec<Option<Fate>>,
+    /// When the database was found not to know the draft's id, by Redis' clock; 0 before.
+    checked_at: Vec<i64>,
+    /// May an earlier attempt have taken place, without an answer?
+    unsure: bool,
+    until: Instant,
+}
+
+/// What one attempt has come to.
+enum Step {
+    /// It is certain; and did it make a clean room dirty?
+    Done(Appended, bool),
+    Again,
+    Wait,
+}
+
+impl Inner {
+    /// See [`crate::actors::registry::Broker::append`].
+    pub(super) async fn append(&self, append: Append) -> Result<Appended> {
+        let count = append.drafts.len();
+        self.backlog.reserve(count)?;
+        let mut attempt = Attempt {
+            append: &append,
+            fates: vec![None; count],
+            checked_at: vec![0; count],
+            unsure: false,
+            until: Instant::now() + DEADLINE,
+        };
+        let outcome = self.try_until_certain(&mut attempt).await;
+        let (appended, became_dirty) = match outcome {
+            Ok(certain) => certain,
+            Err(error) => {
+                self.backlog.release(count);
+                return Err(error);
+            }
+        };
+        let events = new_events(&append, &appended);
+        self.backlog.release(count - events.len());
+        if !events.is_empty() {
+            self.tell_write_back(write_back::Appended {
+                room: append.room,
+                events,
+                became_dirty,
+            });
+        }
+        Ok(appended)
+    }
+
+    async fn try_until_certain(&self, attempt: &mut Attempt<'_>) -> Result<(Appended, bool)> {
+        loop {
+            match self.step(attempt).await? {
+                Step::Done(appended, became_dirty) => return Ok((appended, became_dirty)),
+                Step::Again => {}
+                Step::Wait => tokio::time::sleep(RETRY_INTERVAL).await,
+            }
+            if Instant::now() >= attempt.until {
+                return Err(Error::unavailable());
+            }
+        }
+    }
+
+    async fn step(&self, attempt: &mut Attempt<'_>) -> Result<Step> {
+        let Some(life) = self.life_if_open() else {
+            return Ok(Step::Wait);
+        };
+        let append = attempt.append;
+        let open: Vec<usize> = (0..append.drafts.len())
+            .filter(|index| attempt.fates[*index].is_none())
+            .collect();
+        if open.is_empty() {
+            return Ok(Step::Done(attempt.settled(), false));
+        }
+        let call = attempt.call(&life.append, &open)?;
+        failpoint::at("redis::before_append");
+        let answer = self.link.run(&call).await;
+        failpoint::at("redis::after_append");
+        if !self.still_lives(&life) {
+            // What was answered belongs to a life that has ended: it may be in no log.
+            attempt.unsure = true;
+            attempt.forget_checks();
+            return Ok(Step::Wait);
+        }
+        match answer.and_then(|answer| AppendReply::read(append.room, answer)) {
+            Ok(AppendReply::Done {
+                dirty, placings, ..
+            }) => {
+                attempt.settle(&open, &placings);
+                Ok(Step::Done(attempt.settled(), dirty))
+            }
+            Ok(AppendReply::Stale { head, newer }) => {
+                Ok(Step::Done(Appended::Stale { newer, head }, false))
+            }
+            Ok(AppendReply::Ask { now, drafts }) => {
+                self.ask_database(attempt, &open, &drafts, now).await?;
+                Ok(Step::Again)
+            }
+            Ok(AppendReply::Cold { now }) => {
+                attempt.forget_checks();
+                match self.seed(append.room, &life, now).await? {
+                    Seeded::Here => Ok(Step::Again),
+                    Seeded::TooLate => Ok(Step::Wait),
+                    Seeded::NoRoom => Ok(Step::Done(Appended::NoRoom, false)),
+                }
+            }
+            Ok(AppendReply::NoLife | AppendReply::Behind) | Err(Fault::NoScript) => {
+                attempt.forget_checks();
+                self.fence();
+                Ok(Step::Wait)
+            }
+            Err(Fault::Full) => Err(Error::overloaded(RETRY_AFTER_MS)),
+            Err(Fault::Away(_)) => {
+                attempt.unsure = true;
+                Ok(Step::Wait)
+            }
+            Err(Fault::Refused(cause)) => {
+                log::error!("room={} Redis refuses an append: {cause}", append.room);
+                Err(Error::internal())
+            }
+        }
+    }
+
+    /// Learns from the database which of these ids it knows.
+    async fn ask_database(
+        &self,
+        attempt: &mut Attempt<'_>,
+        open: &[usize],
+        numbers: &[usize],
+        now: i64,
+    ) -> Result<()> {
+        let asked: Vec<usize> = numbers
+            .iter()
+            .filter_map(|number| open.get(number.wrapping_sub(1)).copied())
+            .collect();
+        let drafts = &attempt.append.drafts;
+        let ids: Vec<_> = asked
+            .iter()
+            .map(|index| (drafts[*index].from, drafts[*index].client_id.clone()))
+            .collect();
+        let room = attempt.append.room;
+        let found = self.db.run(move |store| store.find(room, &ids)).await?;
+        for (index, found) in asked.into_iter().zip(found) {
+            attempt.checked_at[index] = now;
+            attempt.fates[index] = found.map(|(digest, place)| {
+                if digest == drafts[index].digest() {
+                    Fate::Duplicate(place)
+                } else {
+                    Fate::Conflict
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Attempt<'_> {
+    fn call(&self, script: &super::scripts::Called, open: &[usize]) -> Result<redis::Cmd> {
+        let Append {
+            room,
+            basis,
+            drafts,
+        } = self.append;
+        let joins = drafts.iter().any(|draft| draft.kind == EventKind::Join);
+        let mut call = script.call(&keys::of_append(*room));
+        call.arg(room.to_string())
+            .arg(keys::channel(*room))
+            .arg(basis.head.0)
+            .arg(basis.rights.0)
+            .arg(basis.membership.0)
+            .arg(u8::from(joins));
+        for index in open {
+            let draft = &drafts[*index];
+            let payload = encode_draft(draft).map_err(|_| Error::bad_field("body is not JSON"))?;
+            call.arg(id(draft))
+                .arg(draft.client_id.made_at())
+                .arg(draft.digest())
+                .arg(flags(&draft.kind))
+                .arg(payload)
+                .arg(self.checked_at[*index]);
+        }
+        Ok(call)
+    }
+
+    /// What the database did not know belongs to the life in which it was asked.
+    fn forget_checks(&mut self) {
+        self.checked_at.fill(0);
+    }
+
+    fn settle(&mut self, open: &[usize], placings: &[Placing]) {
+        for (index, placing) in open.iter().zip(placings) {
+            self.fates[*index] = Some(match placing {
+                Placing::New(place) => Fate::New(*place),
+                // It was this very call, whose answer was lost.
+                Placing::Same(place) if self.unsure => Fate::New(*place),
+                Placing::Same(place) => Fate::Duplicate(*place),
+                Placing::Other => Fate::Conflict,
+            });
+        }
+    }
+
+    fn settled(&self) -> Appended {
+        let fates = self.fates.iter().map(|fate| fate.unwrap_or(Fate::Poison));
+        Appended::Done(fates.collect())
+    }
+}
+
+/// What a draft is known by in its room.
+fn id(draft: &Draft) -> String {
+    format!("{}:{}", draft.from, draft.client_id.as_str())
+}
+
+/// What the script has to know of a draft.
+fn flags(kind: &EventKind) -> String {
+    let flags = [
+        (kind.is_message(), 'm'),
+        (kind.restricts(), 'r'),
+        (kind.changes_membership(), 'c'),
+    ];
+    flags
+        .iter()
+        .filter_map(|(set, letter)| set.then_some(letter))
+        .collect()
+}
+
+/// The events that an append has made.
+fn new_events(append: &Append, appended: &Appended) -> Vec<Event> {
+    let Appended::Done(fates) = appended else {
+        return Vec::new();
+    };
+    let placed = append.drafts.iter().zip(fates);
+    placed
+        .filter_map(|(draft, fate)| match fate {
+            Fate::New(place) => Some(Event {
+                room: append.room,
+                place: *place,
+                draft: draft.clone(),
+            }),
+            Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
+        })
+        .collect()
+}

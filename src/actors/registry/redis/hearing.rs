@@ -1,0 +1,154 @@
+//! What comes from other nodes through Redis: read, judged, and handed on.
+//!
+//! What is malformed, of a newer version or of another life of Redis is dropped and counted;
+//! nothing of it is acted on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::prelude::*;
+use redis::Msg;
+
+use super::listener::Ear;
+use super::{Inner, keys};
+use crate::actors::persistence::write_back;
+use crate::actors::registry::broker::Ring;
+use crate::actors::registry::told::{ForgetRooms, FromNode, Over, Passed};
+use crate::ids::{Epoch, RoomId};
+use crate::protocol::Event;
+use crate::protocol::envelope::{self, Envelope, RoomNews};
+
+/// Where things go that come from Redis.
+pub struct Hearers {
+    /// New events.
+    pub rings: Recipient<Ring>,
+    /// Logs that are over.
+    pub over: Recipient<Over>,
+    /// Things that pass.
+    pub passed: Recipient<Passed>,
+    /// Envelopes.
+    pub envelopes: Recipient<FromNode>,
+    /// That rooms are to be read again.
+    pub forget: Recipient<ForgetRooms>,
+}
+
+impl Hearers {
+    /// Everything goes to one actor.
+    pub fn all<A>(hearer: &Addr<A>) -> Self
+    where
+        A: Actor<Context = Context<A>>
+            + Handler<Ring>
+            + Handler<Over>
+            + Handler<Passed>
+            + Handler<FromNode>
+            + Handler<ForgetRooms>,
+    {
+        Self {
+            rings: hearer.clone().recipient(),
+            over: hearer.clone().recipient(),
+            passed: hearer.clone().recipient(),
+            envelopes: hearer.clone().recipient(),
+            forget: hearer.clone().recipient(),
+        }
+    }
+}
+
+/// What the doorbells' connection calls.
+pub(super) struct EarOf(pub(super) Arc<Inner>);
+
+impl Ear for EarOf {
+    fn hear(&self, message: &Msg) {
+        let channel = message.get_channel_name();
+        match keys::room_of(channel) {
+            Some(room) => self.hear_room(room, message.get_payload_bytes()),
+            None => self.hear_node(channel, message.get_payload_bytes()),
+        }
+    }
+
+    fn was_cut(&self) {
+        self.0.missed.store(true, Ordering::Relaxed);
+        self.0.cut.store(true, Ordering::Relaxed);
+    }
+}
+
+impl EarOf {
+    fn hear_room(&self, room: RoomId, bytes: &[u8]) {
+        let inner = &self.0;
+        inner.counts.rings.fetch_add(1, Ordering::Relaxed);
+        let (at, news) = match envelope::decode_news(room, bytes) {
+            Ok(news) => news,
+            Err(malformed) => return inner.count_malformed("a doorbell", &malformed),
+        };
+        let lives = inner.life_if_open();
+        if lives.is_none_or(|life| *life.name != *at.life) {
+            // From a life that has ended, or one that we have not heard of yet.
+            inner.counts.foreign.fetch_add(1, Ordering::Relaxed);
+            inner.missed.store(true, Ordering::Relaxed);
+            return inner.fence_noticed.notify_one();
+        }
+        let epoch = at.epoch;
+        let Some(hearers) = inner.hearers.get() else {
+            return;
+        };
+        let heard = match news {
+            RoomNews::Events(events) => self.hear_events(hearers, room, epoch, events),
+            RoomNews::Flushed(seq) => {
+                inner.tell_write_back(write_back::FlushedTo { room, seq });
+                true
+            }
+            RoomNews::Over => hearers.over.try_send(Over { room, epoch }).is_ok(),
+            RoomNews::Passing(passing) => {
+                // It may be lost: that is what passing means.
+                let _ = hearers.passed.try_send(Passed { room, passing });
+                true
+            }
+        };
+        if !heard {
+            inner.counts.lost.fetch_add(1, Ordering::Relaxed);
+            inner.missed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn hear_events(
+        &self,
+        hearers: &Hearers,
+        room: RoomId,
+        epoch: Epoch,
+        events: Vec<Event>,
+    ) -> bool {
+        let heard = write_back::Heard {
+            room,
+            events: events.clone(),
+        };
+        if let Some(write_back) = self.0.write_back.get()
+            && write_back.try_send(heard).is_err()
+        {
+            // It reads them from the log when it needs them.
+            self.0.counts.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        let ring = Ring {
+            room,
+            epoch: Some(epoch),
+            events,
+        };
+        hearers.rings.try_send(ring).is_ok()
+    }
+
+    fn hear_node(&self, channel: &str, bytes: &[u8]) {
+        let envelope = match Envelope::decode(bytes) {
+            Ok(envelope) => envelope,
+            Err(malformed) => return self.0.count_malformed(channel, &malformed),
+        };
+        if let envelope::Says::Life { .. } = &envelope.says {
+            self.0.fence_noticed.notify_one();
+        }
+        let Some(hearers) = self.0.hearers.get() else {
+            return;
+        };
+        if hearers.envelopes.try_send(FromNode(envelope)).is_err() {
+            self.0.counts.lost.fetch_add(1, Ordering::Relaxed);
+            // As good as cut: what such envelopes say is read again.
+            self.was_cut();
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What the write-back needs of the log: to read it, to say what is in the database, to
+//! find what nobody writes, and to begin a room's log anew where it contradicts the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::reply::{FlushReply, events, texts};
+use super::{Inner, RedisBroker, keys};
+use crate::actors::Pending;
+use crate::actors::persistence::write_back::{Flushed, HotLog};
+use crate::db::{Append, Appended, Basis, Range};
+use crate::error::{Error, Result};
+use crate::ids::{Epoch, RoomId, Seq};
+use crate::protocol::{Event, EventKind};
+
+/// Most rooms that one look at a bucket finds.
+const STUCK_PER_BUCKET: usize = 100;
+/// Most drafts in one append.
+const DRAFTS: usize = 64;
+
+impl HotLog for RedisBroker {
+    fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>> {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            if inner.life_if_open().is_none() {
+                return inner.read_ending(room, after, limit).await;
+            }
+            let range = Range::After(after);
+            let part = inner.read_log(room, range, limit).await?;
+            let dense = part.filter(|(_, first, _)| *first <= after.next());
+            Ok(dense.map(|(.., events)| events).unwrap_or_default())
+        })
+    }
+
+    fn flush(&self, rooms: Vec<(RoomId, Seq)>) -> Pending<Vec<Flushed>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.flush(rooms).await })
+    }
+
+    fn stuck(&self, older_than: Duration) -> Pending<Vec<RoomId>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.stuck(older_than).await })
+    }
+
+    fn append_again(&self, room: RoomId, events: Vec<Event>) -> Pending<()> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.append_again(room, events).await })
+    }
+
+    fn fence(&self) {
+        self.0.fence();
+    }
+
+    fn life(&self) -> Arc<str> {
+        self.0.life().name.clone()
+    }
+}
+
+impl Inner {
+    async fn flush(&self, rooms: Vec<(RoomId, Seq)>) -> Result<Vec<Flushed>> {
+        let life = self.open_life().await?;
+        let call = |(room, seq): &(RoomId, Seq)| -> Cmd {
+            let mut call = life.flush.call(&keys::of_append(*room));
+            call.arg(room.to_string())
+                .arg(keys::channel(*room))
+                .arg(seq.0);
+            call
+        };
+        let answers = self.link.run_all(rooms.iter().map(call).collect()).await;
+        let answers = answers.map_err(|fault| self.refused(&fault))?;
+        let mut flushed = Vec::with_capacity(rooms.len());
+        for answer in answers {
+            let reply = answer
+                .and_then(FlushReply::read)
+                .map_err(|fault| self.refused(&fault))?;
+            flushed.push(match reply {
+                FlushReply::Moved { flushed, head } => Flushed::Moved { flushed, head },
+                FlushReply::Gone => Flushed::Gone,
+                FlushReply::NoLife | FlushReply::Ahead => {
+                    self.fence();
+                    Flushed::Gone
+                }
+            });
+        }
+        Ok(flushed)
+    }
+
+    /// What survives of a log whose life is ending: its scripts are not known any more. Such
+    /// a log only tells what to bring into the database, it is never appended to.
+    async fn read_ending(&self, room: RoomId, after: Seq, limit: usize) -> Result<Vec<Event>> {
+        let mut get = redis::cmd("HMGET");
+        get.arg(keys::room(room)).arg("life").arg("head");
+        let mut count = redis::cmd("LLEN");
+        count.arg(keys::log(room));
+        let mut answers = self.run_all(vec![get, count]).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let (life, head): (Option<String>, Option<i64>) =
+            redis::from_redis_value(next()).unwrap_or_default();
+        let count: i64 = redis::from_redis_value(next()).unwrap_or_default();
+        let (Some(life), Some(head)) = (life, head) else {
+            return Ok(Vec::new());
+        };
+        let from = after.0 - (head - count);
+        if *life != *self.life().name || from < 0 {
+            return Ok(Vec::new());
+        }
+        let mut get = redis::cmd("LRANGE");
+        get.arg(keys::log(room))
+            .arg(from)
+            .arg(from + limit as i64 - 1);
+        let found = texts(self.run(&get).await?).map_err(|fault| self.refused(&fault))?;
+        events(room, found.iter()).map_err(|fault| self.refused(&fault))
+    }
+
+    async fn stuck(&self, older_than: Duration) -> Result<Vec<RoomId>> {
+        let life = self.open_life().await?;
+        let looks = (0..keys::BUCKETS).map(|bucket| {
+            let mut call = life.stuck.call(&[keys::dirty(bucket)]);
+            call.arg(older_than.as_millis() as u64)
+                .arg(STUCK_PER_BUCKET);
+            call
+        });
+        let answers = self.link.run_all(looks.collect()).await;
+        let answers = answers.map_err(|fault| self.refused(&fault))?;
+        let mut rooms = Vec::new();
+        for answer in answers {
+            let names = answer
+                .and_then(texts)
+                .map_err(|fault| self.refused(&fault))?;
+            rooms.extend(names.iter().filter_map(|name| name.parse::<RoomId>().ok()));
+        }
+        Ok(rooms)
+    }
+
+    /// These acknowledged events may not be where they were: the log of a room contradicts
+    /// the database, or this node has slept through the end of Redis' life. Those that are
+    /// missing are appended again, in a new epoch: somebody may have seen their numbers.
+    async fn append_again(&self, room: RoomId, mut events: Vec<Event>) -> Result<()> {
+        let row = self.db.run(move |store| store.seed_of(room)).await?;
+        let Some(over) = row.map(|row| row.epoch) else {
+            return Ok(());
+        };
+        events.sort_by_key(Event::seq);
+        events.dedup_by_key(|event| event.seq());
+        let mut missing = self.missing(room, events).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        // The epoch first: a death between the two costs readers no more than a reload.
+        let renewed = self.db.run(move |store| store.renew_epoch(room)).await?;
+        if self.log_has(room, &missing[0]).await? {
+            let dropped = self.drop_log(room, &over.to_string()).await?;
+            missing.extend(self.missing(room, dropped).await?);
+            missing.sort_by_key(Event::seq);
+            missing.dedup_by_key(|event| event.seq());
+        } else {
+            self.renew_epoch(room, &over, &renewed).await?;
+        }
+        let count = missing.len();
+        log::error!(
+            "room={room} {count} events lost their numbers: epoch {over} is over, {renewed} begins"
+        );
+        for events in missing.chunks(DRAFTS) {
+            let append = Append {
+                room,
+                // They were accepted once, and are promised: nobody decides again.
+                basis: Basis {
+                    head: Seq::ZERO,
+                    rights: Seq(i64::MAX),
+                    membership: Seq(i64::MAX),
+                },
+                drafts: events.iter().map(|event| event.draft.clone()).collect(),
+            };
+            if let Appended::Stale { .. } = self.append(append).await? {
+                return Err(Error::unavailable());
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that do not stand in the database where they should. A `join` or `role` is left
+    /// out: appended again it could break the capacity, or undo a ban.
+    async fn missing(&self, room: RoomId, events: Vec<Event>) -> Result<Vec<Event>> {
+        let ids: Vec<_> = events
+            .iter()
+            .map(|event| (event.draft.from, event.draft.client_id.clone()))
+            .collect();
+        let found = self.db.run(move |store| store.find(room, &ids)).await?;
+        let missing = events.into_iter().zip(found).filter(|(event, found)| {
+            let decided_again = matches!(
+                event.draft.kind,
+                EventKind::Join | EventKind::Role | EventKind::Void
+            );
+            found.is_none() && !decided_again
+        });
+        Ok(missing.map(|(event, _)| event).collect())
+    }
+
+    /// Tells Redis, and whoever listens, that a room is in a new epoch.
+    async fn renew_epoch(&self, room: RoomId, over: &Epoch, renewed: &Epoch) -> Result<()> {
+        let life = self.open_life().await?;
+        let mut call = life.epoch.call(&keys::of_append(room));
+        call.arg(room.to_string())
+            .arg(keys::channel(room))
+            .arg(over.to_string())
+            .arg(renewed.to_string());
+        let answer = self.link.run(&call).await;
+        let words = answer
+            .and_then(texts)
+            .map_err(|fault| self.refused(&fault))?;
+        if words.first().is_some_and(|word| word == "OK") {
+            return Ok(());
+        }
+        self.fence();
+        Err(Error::unavailable())
+    }
+
+    /// Does the log have this very event at its number, though the database has another?
+    async fn log_has(&self, room: RoomId, event: &Event) -> Result<bool> {
+        let after = Range::After(Seq(event.seq().0 - 1));
+        let part = self.read_log(room, after, 1).await?;
+        let found = part.and_then(|(.., events)| events.into_iter().next());
+        Ok(found.is_some_and(|found| {
+            let same = |a: &Event| (a.seq(), a.draft.from, a.draft.client_id.clone());
+            same(&found) == same(event)
+        }))
+    }
+
+    /// Takes a room's log out of Redis; what was not in the database comes back.
+    async fn drop_log(&self, room: RoomId, epoch: &str) -> Result<Vec<Event>> {
+        let life = self.open_life().await?;
+        let mut call = life.drop.call(&keys::of_append(room));
+        call.arg(room.to_string())
+            .arg(keys::channel(room))
+            .arg(epoch);
+        let answer = self.link.run(&call).await;
+        let words = answer
+            .and_then(texts)
+            .map_err(|fault| self.refused(&fault))?;
+        if words.first().is_none_or(|word| word != "OK") {
+            self.fence();
+            return Err(Error::unavailable());
+        }
+        events(room, words.iter().skip(1)).map_err(|fault| self.refused(&fault))
+    }
+}

@@ -1,0 +1,196 @@
+//! The connection that doorbells ring on: comes back by itself, with all its subscriptions.
+//!
+//! Whoever listens is told of every cut: what rang meanwhile is lost, and has to be read.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use redis::aio::{PubSub, PubSubSink, PubSubStream};
+use redis::{Client, Msg};
+use tokio::sync::{Notify, oneshot};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
+/// Between two attempts to connect.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a silent connection is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// How long it may take to answer that.
+const PONG_TIMEOUT: Duration = Duration::from_secs(2);
+/// Most channels in one subscription command.
+const CHANNELS_PER_COMMAND: usize = 500;
+
+/// Hears what is published.
+pub(super) trait Ear {
+    /// Something was published.
+    fn hear(&self, message: &Msg);
+    /// The connection was away, and all subscriptions are back now.
+    fn was_cut(&self);
+}
+
+/// What is listened to. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Listener(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    wishes: Mutex<Wishes>,
+    /// Wakes the task that subscribes.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Wishes {
+    /// Every channel that is wanted.
+    wanted: HashSet<String>,
+    /// What has to be told to Redis.
+    changes: Vec<Change>,
+}
+
+struct Change {
+    channel: String,
+    /// Told when the subscription stands; `None` to end it.
+    begin: Option<oneshot::Sender<()>>,
+}
+
+impl Listener {
+    /// Connects in the background, for as long as the program runs.
+    pub(super) fn start(&self, client: Client, ear: impl Ear + 'static) {
+        actix::spawn(self.clone().keep_listening(client, ear));
+    }
+
+    /// Wants a channel. The answer comes when the subscription stands.
+    pub(super) fn subscribe(&self, channel: String) -> oneshot::Receiver<()> {
+        let (done, stands) = oneshot::channel();
+        let mut wishes = self.wishes();
+        wishes.wanted.insert(channel.clone());
+        wishes.changes.push(Change {
+            channel,
+            begin: Some(done),
+        });
+        drop(wishes);
+        self.0.changed.notify_one();
+        stands
+    }
+
+    /// Wants a channel no longer.
+    pub(super) fn unsubscribe(&self, channel: String) {
+        let mut wishes = self.wishes();
+        if wishes.wanted.remove(&channel) {
+            wishes.changes.push(Change {
+                channel,
+                begin: None,
+            });
+            drop(wishes);
+            self.0.changed.notify_one();
+        }
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.0.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn keep_listening(self, client: Client, ear: impl Ear) {
+        loop {
+            match self.connect(&client).await {
+                Ok((sink, stream)) => {
+                    ear.was_cut();
+                    self.listen(sink, stream, &ear).await;
+                    log::warn!("the doorbells' connection to Redis is lost; connecting again");
+                }
+                Err(cause) => log::debug!("no doorbells: {cause}"),
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+
+    /// Connects and subscribes to everything that is wanted.
+    async fn connect(&self, client: &Client) -> Result<(PubSubSink, PubSubStream), String> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, client.get_async_pubsub());
+        let pubsub: PubSub = connecting
+            .await
+            .map_err(|_| "no answer".to_owned())?
+            .map_err(|error| error.to_string())?;
+        let (mut sink, stream) = pubsub.split();
+        let (wanted, waiting) = {
+            let mut wishes = self.wishes();
+            let changes = std::mem::take(&mut wishes.changes);
+            let wanted: Vec<String> = wishes.wanted.iter().cloned().collect();
+            let waiting = changes.into_iter().filter_map(|change| change.begin);
+            (wanted, waiting.collect::<Vec<_>>())
+        };
+        for channels in wanted.chunks(CHANNELS_PER_COMMAND) {
+            let subscribing = tokio::time::timeout(PONG_TIMEOUT, sink.subscribe(channels));
+            subscribing
+                .await
+                .map_err(|_| "no answer".to_owned())?
+                .map_err(|error| error.to_string())?;
+        }
+        for waiter in waiting {
+            // It may have given up.
+            let _ = waiter.send(());
+        }
+        Ok((sink, stream))
+    }
+
+    /// Hears until the connection is lost.
+    async fn listen(&self, sink: PubSubSink, mut stream: PubSubStream, ear: &impl Ear) {
+        let (lost, mut is_lost) = tokio::sync::mpsc::channel::<()>(1);
+        let watching = actix::spawn(watch(sink.clone(), lost.clone()));
+        loop {
+            tokio::select! {
+                message = stream.next() => match message {
+                    Some(message) => ear.hear(&message),
+                    None => break,
+                },
+                () = self.0.changed.notified() => self.tell_changes(&sink, &lost),
+                _ = is_lost.recv() => break,
+            }
+        }
+        watching.abort();
+    }
+
+    /// Sends what has changed, in order; each command goes out before this returns.
+    fn tell_changes(&self, sink: &PubSubSink, lost: &tokio::sync::mpsc::Sender<()>) {
+        let mut changes = std::mem::take(&mut self.wishes().changes);
+        for run in changes.chunk_by_mut(|a, b| a.begin.is_some() == b.begin.is_some()) {
+            let channels: Vec<String> = run.iter().map(|change| change.channel.clone()).collect();
+            let waiting: Vec<_> = run
+                .iter_mut()
+                .filter_map(|change| change.begin.take())
+                .collect();
+            let (mut sink, lost) = (sink.clone(), lost.clone());
+            actix::spawn(async move {
+                let told = if waiting.is_empty() {
+                    sink.unsubscribe(channels).await
+                } else {
+                    sink.subscribe(channels).await
+                };
+                match told {
+                    Ok(()) => waiting.into_iter().for_each(|waiter| {
+                        let _ = waiter.send(());
+                    }),
+                    // The connection is over: everything is told again with the next one.
+                    Err(_) => {
+                        let _ = lost.try_send(());
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Asks now and then whether the other side is still there.
+async fn watch(mut sink: PubSubSink, lost: tokio::sync::mpsc::Sender<()>) {
+    let mut turns = tokio::time::interval(PING_INTERVAL);
+    loop {
+        turns.tick().await;
+        let pong = tokio::time::timeout(PONG_TIMEOUT, sink.ping::<redis::Value>()).await;
+        if !matches!(pong, Ok(Ok(_))) {
+            let _ = lost.try_send(());
+            return;
+        }
+    }
+}

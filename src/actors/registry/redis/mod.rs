@@ -1,0 +1,387 @@
+//! The broker of a cluster: its log is in Redis, and behind it in Postgres.
+//!
+//! The only folder that speaks to Redis. [`RedisBroker`] keeps the contract of
+//! [`Broker`]; `append` `reading` `rebuilding` hold the three things that can go wrong and
+//! what is done then; `lua/` holds the steps that are atomic.
+
+mod append;
+mod check;
+mod hearing;
+mod hot_log;
+mod keys;
+mod link;
+mod listener;
+mod nodes;
+mod reading;
+mod rebuilding;
+mod reply;
+mod scripts;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use redis::Client;
+use tokio::sync::Notify;
+
+pub use self::check::{RedisError, open};
+use self::hearing::EarOf;
+pub use self::hearing::Hearers;
+use self::link::Link;
+use self::listener::Listener;
+pub(super) use self::nodes::Kept;
+pub use self::nodes::{Lease, Load, NodeName, PROTOCOL, list_nodes, order};
+use self::scripts::Life;
+use super::broker::{Broker, Head, PageOf};
+use crate::actors::persistence::write_back::{self, Backlog, WriteBack};
+use crate::actors::{Pending, Reply, send_always};
+use crate::db::{Append, Appended, Db};
+use crate::error::{Error, Result};
+use crate::ids::{Epoch, RoomId, Seq};
+use crate::protocol::envelope::{self, Envelope, Malformed, Passing};
+use crate::protocol::{Durability, Event, MAX_EVENTS};
+
+/// How long a reading waits for a life of Redis that is just beginning.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks at it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a node that starts waits for it before it listens.
+const START_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The log of a cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct RedisBroker(Arc<Inner>);
+
+struct Inner {
+    /// Who we are to other nodes.
+    node: NodeName,
+    client: Client,
+    link: Link,
+    listener: Listener,
+    db: Db,
+    /// The life of Redis that we know, with its scripts.
+    life: RwLock<Arc<Life>>,
+    /// Is Redis in another life? Then nothing is appended until it is rebuilt.
+    fenced: AtomicBool,
+    /// Wakes whoever rebuilds.
+    fence_noticed: Notify,
+    /// Was everything brought into the database that this node held of the present life?
+    salvaged: AtomicBool,
+    /// Room for events that are not in the database yet.
+    backlog: Arc<Backlog>,
+    /// Who writes them there; set once, right after the start.
+    write_back: OnceLock<Addr<WriteBack>>,
+    /// Who hears what rings; set once, right after the start.
+    hearers: OnceLock<Hearers>,
+    /// May a ring have been lost?
+    missed: AtomicBool,
+    /// Has a connection been away since the registry last asked?
+    cut: AtomicBool,
+    /// Other nodes, when their leases were last read: whom a rebuilding waits for. `None`
+    /// before the first reading.
+    others: RwLock<Option<Vec<String>>>,
+    counts: Counts,
+}
+
+/// What has happened since the start, for metrics.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Doorbells heard.
+    rings: AtomicU64,
+    /// Envelopes and doorbells that say nothing to this program.
+    malformed: AtomicU64,
+    /// Those of a newer version.
+    unknown_version: AtomicU64,
+    /// Doorbells of another life of Redis.
+    foreign: AtomicU64,
+    /// Those that found a full mailbox.
+    lost: AtomicU64,
+    /// Lives of Redis that this node has seen begin.
+    rebuildings: AtomicU64,
+}
+
+/// What has happened since the start.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counted {
+    /// Doorbells heard.
+    pub rings: u64,
+    /// Envelopes and doorbells that say nothing to this program.
+    pub malformed: u64,
+    /// Those of a newer version.
+    pub unknown_version: u64,
+    /// Doorbells of another life of Redis.
+    pub foreign: u64,
+    /// Those that found a full mailbox; what they said is read from the log.
+    pub lost: u64,
+    /// Times that Redis was rebuilt.
+    pub rebuildings: u64,
+    /// Commands and pipelines sent.
+    pub commands: u64,
+    /// Is Redis within reach, and in the life that we know?
+    pub ready: bool,
+}
+
+impl RedisBroker {
+    /// A broker on this Redis. It connects in the background; [`RedisBroker::begin`] has to
+    /// follow.
+    pub fn new(client: Client, node: NodeName, db: Db, backlog: Arc<Backlog>) -> Self {
+        Self(Arc::new(Inner {
+            node,
+            link: Link::new(client.clone()),
+            client,
+            listener: Listener::default(),
+            db,
+            life: RwLock::new(Arc::new(Life::new(""))),
+            fenced: AtomicBool::new(true),
+            fence_noticed: Notify::new(),
+            salvaged: AtomicBool::new(false),
+            backlog,
+            write_back: OnceLock::new(),
+            hearers: OnceLock::new(),
+            missed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            others: RwLock::default(),
+            counts: Counts::default(),
+        }))
+    }
+
+    /// Starts to listen, and joins the life of Redis or begins one. Both go on in the
+    /// background for ever.
+    pub fn begin(&self, write_back: Addr<WriteBack>, hearers: Hearers) {
+        let inner = &self.0;
+        // Both are set here only.
+        let _ = inner.write_back.set(write_back);
+        let _ = inner.hearers.set(hearers);
+        drop(inner.listener.subscribe(keys::ALL.to_owned()));
+        let own = keys::node_channel(&inner.node.id);
+        drop(inner.listener.subscribe(own));
+        inner
+            .listener
+            .start(inner.client.clone(), EarOf(inner.clone()));
+        actix::spawn(inner.clone().keep_rebuilt());
+        inner.fence_noticed.notify_one();
+    }
+
+    /// What has happened since the start.
+    pub fn counted(&self) -> Counted {
+        let Counts {
+            rings,
+            malformed,
+            unknown_version,
+            foreign,
+            lost,
+            rebuildings,
+        } = &self.0.counts;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counted {
+            rings: read(rings),
+            malformed: read(malformed),
+            unknown_version: read(unknown_version),
+            foreign: read(foreign),
+            lost: read(lost),
+            rebuildings: read(rebuildings),
+            commands: self.0.link.sent(),
+            ready: self.is_ready(),
+        }
+    }
+
+    /// Is this our own name?
+    pub fn is_this_node(&self, id: &str) -> bool {
+        self.0.node.id == id
+    }
+
+    /// Are there other nodes, as far as is known?
+    pub fn has_others(&self) -> bool {
+        let others = self.0.others.read().unwrap_or_else(PoisonError::into_inner);
+        others.as_ref().is_some_and(|others| !others.is_empty())
+    }
+
+    /// Can this node append at the moment?
+    pub fn is_ready(&self) -> bool {
+        self.0.link.is_up() && self.0.life_if_open().is_some()
+    }
+
+    /// Waits until it can, or for a quarter of a minute: then people are told `unavailable`.
+    pub async fn until_ready(&self) {
+        let end = Instant::now() + START_PATIENCE;
+        while !self.is_ready() && Instant::now() < end {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Was a connection away since this was last asked? Then what came from other nodes
+    /// meanwhile is lost.
+    pub fn was_cut(&self) -> bool {
+        self.0.cut.swap(false, Ordering::Relaxed)
+    }
+
+    /// Sends an envelope to one node, or to all.
+    pub async fn send(&self, to: Option<&str>, says: envelope::Says) -> Result<()> {
+        self.0.send(to, says).await
+    }
+}
+
+impl Inner {
+    /// The present life, unless Redis is in another.
+    fn life_if_open(&self) -> Option<Arc<Life>> {
+        (!self.fenced.load(Ordering::Acquire)).then(|| self.life())
+    }
+
+    /// The present life; waits a moment for one that is just beginning.
+    async fn open_life(&self) -> Result<Arc<Life>> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(life) = self.life_if_open() {
+                return Ok(life);
+            }
+            if Instant::now() >= end {
+                return Err(Error::unavailable());
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    fn life(&self) -> Arc<Life> {
+        self.life
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Is this life, in which something was answered, still the present one?
+    fn still_lives(&self, life: &Life) -> bool {
+        self.life_if_open()
+            .is_some_and(|present| present.name == life.name)
+    }
+
+    /// Redis is in another life than we thought: nothing is appended until that is settled.
+    fn fence(&self) {
+        if !self.fenced.swap(true, Ordering::AcqRel) {
+            log::warn!(
+                "Redis has lost its scripts or its life: it is rebuilt before anyone appends"
+            );
+        }
+        self.fence_noticed.notify_one();
+    }
+
+    /// Tells the write-back what it must not miss; every caller is bounded by the backlog,
+    /// or by what Redis holds.
+    fn tell_write_back<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        WriteBack: Handler<M>,
+    {
+        if let Some(write_back) = self.write_back.get() {
+            send_always(write_back, message);
+        }
+    }
+
+    async fn send(&self, to: Option<&str>, says: envelope::Says) -> Result<()> {
+        let envelope = Envelope {
+            node: self.node.id.clone(),
+            generation: self.node.generation.clone(),
+            says,
+        };
+        let text = envelope.encode().map_err(|_| Error::internal())?;
+        let channel = to.map_or_else(|| keys::ALL.to_owned(), keys::node_channel);
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(channel).arg(text);
+        let sent = self.link.run(&publish).await;
+        sent.map(drop).map_err(|fault| {
+            log::debug!("an envelope was not sent: {fault:?}");
+            Error::unavailable()
+        })
+    }
+
+    fn count_malformed(&self, what: &str, malformed: &Malformed) {
+        let count = match malformed {
+            Malformed::Version(_) => &self.counts.unknown_version,
+            Malformed::Content(_) => &self.counts.malformed,
+        };
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        if before.is_power_of_two() || before == 0 {
+            log::warn!("dropped from {what}: {malformed} ({} so far)", before + 1);
+        }
+    }
+}
+
+impl Broker for RedisBroker {
+    fn append(&self, append: Append) -> Pending<Appended> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.append(append).await })
+    }
+
+    fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.read(room, after, limit.min(MAX_EVENTS)).await })
+    }
+
+    fn page(&self, page: PageOf) -> Pending<Vec<Event>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.page(page).await })
+    }
+
+    fn heads(&self, rooms: Vec<RoomId>) -> Pending<Vec<Head>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.heads(rooms).await })
+    }
+
+    fn may_have_missed(&self) -> bool {
+        // The last ring of a room can be lost without anything that follows to show it.
+        self.0.missed.store(false, Ordering::Relaxed);
+        true
+    }
+
+    fn subscribe(&self, room: RoomId) -> Pending<()> {
+        let stands = self.0.listener.subscribe(keys::channel(room));
+        Box::pin(async move { stands.await.map_err(|_| Error::unavailable()) })
+    }
+
+    fn unsubscribe(&self, room: RoomId) {
+        self.0.listener.unsubscribe(keys::channel(room));
+    }
+
+    fn when_flushed(&self, room: RoomId, seq: Seq) -> Pending<()> {
+        let (reply_to, answer) = Reply::channel();
+        match self.0.write_back.get() {
+            Some(write_back) => {
+                let asked = write_back.try_send(write_back::WhenFlushed {
+                    room,
+                    seq,
+                    reply_to,
+                });
+                if asked.is_err() {
+                    log::warn!("room={room} seq={seq} the write-back is too busy to be asked");
+                }
+            }
+            None => reply_to.refuse(Error::unavailable()),
+        }
+        answer
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Log
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn pass(&self, room: RoomId, epoch: &Epoch, passing: &Passing) {
+        let inner = self.0.clone();
+        let at = envelope::At {
+            life: inner.life().name.to_string(),
+            epoch: epoch.clone(),
+        };
+        let Ok(text) = envelope::encode_passing(&at, passing) else {
+            return;
+        };
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(keys::channel(room)).arg(text);
+        actix::spawn(async move {
+            // It may be lost: that is what passing means.
+            let _ = inner.link.run(&publish).await;
+        });
+    }
+}

@@ -1,0 +1,334 @@
+//! Redis is rebuildable: one life ends, everything is brought into the database, the next
+//! begins (`docs/ARCHITECTURE.md`, "The lives of Redis").
+//!
+//! Every node that notices the fence writes what it holds above `flushed` into the
+//! database, and reports. One of them, the leader, waits until all have, or one lease time;
+//! writes what survives in Redis; takes the old life's place in Postgres with a new name,
+//! which from then on refuses every write of the old one; and loads the scripts.
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Value};
+use uuid::Uuid;
+
+use super::link::Fault;
+use super::nodes::LEASE;
+use super::reply::{events, texts};
+use super::scripts::{self, Called, Life};
+use super::{Inner, keys};
+use crate::actors::Reply;
+use crate::actors::persistence::write_back::{Salvage, Survived};
+use crate::actors::registry::told::ForgetRooms;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::ids::{RoomId, Seq};
+use crate::protocol::envelope::Says;
+
+/// Between two looks at how far a rebuilding is.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// A leader that says nothing for so long has died: another takes over.
+const LEADER: Duration = Duration::from_secs(10);
+/// What a rebuilding leaves in Redis is gone after that.
+const TRACES: Duration = Duration::from_secs(30);
+/// Events of one room that are brought over at once.
+const EVENTS_AT_ONCE: usize = 500;
+
+impl Inner {
+    /// Waits for the fence, and brings this node and Redis into one life again; for ever.
+    pub(super) async fn keep_rebuilt(self: Arc<Self>) {
+        loop {
+            self.fence_noticed.notified().await;
+            while let Err(error) = self.agree_on_a_life().await {
+                log::debug!("Redis is not rebuilt yet: {error}");
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+        }
+    }
+
+    /// Comes to one life with Redis and Postgres. Errors are outages: try again.
+    async fn agree_on_a_life(&self) -> Result<()> {
+        let of_database = self.db.run(|store| store.life()).await?;
+        let ours = self.life().name.clone();
+        let Some(of_database) = of_database else {
+            return self.lead_or_wait(None).await;
+        };
+        if self.is_alive(&of_database).await? {
+            return self.join(&of_database, &ours).await;
+        }
+        self.fenced.store(true, Ordering::Release);
+        if *ours == *of_database {
+            self.salvage(&ours).await?;
+            self.salvaged.store(true, Ordering::Release);
+        }
+        self.lead_or_wait(Some(of_database)).await
+    }
+
+    /// Does Redis have this life's name in every bucket, and its scripts?
+    async fn is_alive(&self, name: &str) -> Result<bool> {
+        let life = Life::new(name);
+        let mut looks: Vec<Cmd> = (0..keys::BUCKETS)
+            .map(|bucket| {
+                let mut get = redis::cmd("GET");
+                get.arg(keys::life(bucket));
+                get
+            })
+            .collect();
+        let mut exist = redis::cmd("SCRIPT");
+        exist.arg("EXISTS");
+        for script in life.all() {
+            exist.arg(script.digest());
+        }
+        looks.push(exist);
+        let mut answers = self.run_all(looks).await?;
+        let scripts: Vec<bool> = answers
+            .pop()
+            .and_then(|known| redis::from_redis_value(known).ok())
+            .unwrap_or_default();
+        let named = answers.into_iter().all(|answer| {
+            redis::from_redis_value::<Option<String>>(answer)
+                .ok()
+                .flatten()
+                .is_some_and(|found| found == name)
+        });
+        Ok(named && !scripts.is_empty() && scripts.into_iter().all(|known| known))
+    }
+
+    /// Redis lives this life: appends are open. A node that was late, as it was stopped when
+    /// the life before ended, forgets its rooms and appends again what it still holds.
+    async fn join(&self, name: &str, ours: &str) -> Result<()> {
+        if ours == name {
+            self.fenced.store(false, Ordering::Release);
+            self.missed.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let is_late = !ours.is_empty() && !self.salvaged.swap(false, Ordering::AcqRel);
+        if let Some(hearers) = self.hearers.get().filter(|_| is_late) {
+            // A full mailbox leaves rooms whose basis is refused as soon as they append.
+            let _ = hearers.forget.try_send(ForgetRooms);
+        }
+        *self.life.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Life::new(name));
+        self.fenced.store(false, Ordering::Release);
+        self.missed.store(true, Ordering::Relaxed);
+        log::info!("Redis lives: {name}");
+        if ours.is_empty() {
+            return Ok(());
+        }
+        self.counts.rebuildings.fetch_add(1, Ordering::Relaxed);
+        // Nothing is awaited since the fence fell: what is held is of the old life only.
+        self.salvage(ours).await
+    }
+
+    /// Writes what this node has appended or heard, and is not in the database, there.
+    async fn salvage(&self, life: &str) -> Result<()> {
+        let (reply_to, salvaged) = Reply::channel();
+        failpoint::at("redis::before_salvage");
+        self.tell_write_back(Salvage {
+            life: life.into(),
+            reply_to,
+        });
+        salvaged.await.map(drop)
+    }
+
+    /// Reports that this node is done; leads the rebuilding, or waits for whoever does.
+    async fn lead_or_wait(&self, old: Option<String>) -> Result<()> {
+        self.report(old.as_deref().unwrap_or_default()).await?;
+        let new = Uuid::now_v7().simple().to_string();
+        let mut lead = redis::cmd("SET");
+        lead.arg(keys::BARRIER)
+            .arg(&new)
+            .arg("NX")
+            .arg("PX")
+            .arg(LEADER.as_millis() as u64);
+        match self.run(&lead).await? {
+            Value::Nil => {
+                // Somebody leads. Look again soon: they may be done, or gone.
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                Err(Error::unavailable())
+            }
+            _ => self.lead(old, &new).await,
+        }
+    }
+
+    /// Says that nothing of the life that ends is left on this node.
+    async fn report(&self, old: &str) -> Result<()> {
+        let mut report = redis::cmd("HSET");
+        report.arg(keys::BARRIER_DONE).arg(&self.node.id).arg(old);
+        let mut expire = redis::cmd("PEXPIRE");
+        expire
+            .arg(keys::BARRIER_DONE)
+            .arg(TRACES.as_millis() as u64);
+        self.run_all(vec![report, expire]).await.map(drop)
+    }
+
+    async fn lead(&self, old: Option<String>, new: &str) -> Result<()> {
+        log::info!("leading the rebuilding of Redis");
+        failpoint::at("redis::before_barrier");
+        if let Some(old) = &old {
+            self.wait_for_others(new, old).await?;
+            self.bring_over_what_survives(old).await?;
+            self.salvage(old).await?;
+        }
+        failpoint::at("redis::after_barrier");
+        self.stay_leader(new).await?;
+        let (before, after) = (old, new.to_owned());
+        let begun = self
+            .db
+            .run(move |store| store.begin_life(before.as_deref(), &after))
+            .await?;
+        if !begun {
+            // Somebody else was quicker.
+            return Err(Error::unavailable());
+        }
+        failpoint::at("redis::before_life");
+        self.begin_life(new).await?;
+        failpoint::at("redis::after_life");
+        let life = new.to_owned();
+        // Whoever does not hear it looks by themselves.
+        let _ = self.send(None, Says::Life { life }).await;
+        self.fence_noticed.notify_one();
+        Ok(())
+    }
+
+    /// Waits until every node that had a lease has reported, or one lease time.
+    async fn wait_for_others(&self, leader: &str, old: &str) -> Result<()> {
+        let end = Instant::now() + LEASE;
+        while !self.all_have_reported(old).await? && Instant::now() < end {
+            self.stay_leader(leader).await?;
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    async fn all_have_reported(&self, old: &str) -> Result<bool> {
+        let mut done = redis::cmd("HGETALL");
+        done.arg(keys::BARRIER_DONE);
+        let mut nodes = redis::cmd("SMEMBERS");
+        nodes.arg(keys::NODES);
+        let mut answers = self.run_all(vec![done, nodes]).await?.into_iter();
+        let mut read = || answers.next().unwrap_or(Value::Nil);
+        let done: Vec<(String, String)> = redis::from_redis_value(read()).unwrap_or_default();
+        let nodes: Vec<String> = redis::from_redis_value(read()).unwrap_or_default();
+        let others = self
+            .others
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        // Who has just started knows nobody: it waits for whoever there may be.
+        let Some(others) = others else {
+            return Ok(false);
+        };
+        let has_reported = |node: &String| done.iter().any(|(id, life)| id == node && life == old);
+        Ok(others.iter().chain(&nodes).all(has_reported))
+    }
+
+    /// A leader that was stopped must not go on when another has taken over.
+    async fn stay_leader(&self, leader: &str) -> Result<()> {
+        let mut get = redis::cmd("GET");
+        get.arg(keys::BARRIER);
+        let mut stay = redis::cmd("PEXPIRE");
+        stay.arg(keys::BARRIER).arg(LEADER.as_millis() as u64);
+        let answers = self.run_all(vec![get, stay]).await?;
+        let leads = answers.into_iter().next().and_then(|name| {
+            redis::from_redis_value::<Option<String>>(name)
+                .ok()
+                .flatten()
+        });
+        if leads.as_deref() == Some(leader) {
+            Ok(())
+        } else {
+            Err(Error::unavailable())
+        }
+    }
+
+    /// Hands every event that Redis still has, and that may not be in the database, to this
+    /// node's write-back; the salvage that follows writes them.
+    async fn bring_over_what_survives(&self, old: &str) -> Result<()> {
+        for bucket in 0..keys::BUCKETS {
+            let mut get = redis::cmd("ZRANGE");
+            get.arg(keys::dirty(bucket)).arg(0).arg(-1);
+            let names = texts(self.run(&get).await?).map_err(|fault| self.refused(&fault))?;
+            for room in names.iter().filter_map(|name| name.parse().ok()) {
+                self.bring_over(room, old).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bring_over(&self, room: RoomId, old: &str) -> Result<()> {
+        let mut get = redis::cmd("HGET");
+        get.arg(keys::room(room)).arg("life");
+        let life: Option<String> = redis::from_redis_value(self.run(&get).await?)
+            .ok()
+            .flatten();
+        if life.as_deref() != Some(old) {
+            // From a life before: that was brought over when it ended.
+            return Ok(());
+        }
+        let row = self.db.run(move |store| store.seed_of(room)).await?;
+        let Some(row) = row else { return Ok(()) };
+        let mut from = 0;
+        loop {
+            let mut get = redis::cmd("LRANGE");
+            get.arg(keys::log(room))
+                .arg(from)
+                .arg(from + EVENTS_AT_ONCE - 1);
+            let found = texts(self.run(&get).await?).map_err(|fault| self.refused(&fault))?;
+            let count = found.len();
+            let mut found = events(room, found.iter()).map_err(|fault| self.refused(&fault))?;
+            found.retain(|event| event.seq() > Seq(row.head.0));
+            if !found.is_empty() {
+                self.tell_write_back(Survived {
+                    room,
+                    events: found,
+                });
+            }
+            if count < EVENTS_AT_ONCE {
+                return Ok(());
+            }
+            from += EVENTS_AT_ONCE;
+        }
+    }
+
+    /// Gives Redis the new life: rooms of the old one count as cold from here on.
+    async fn begin_life(&self, name: &str) -> Result<()> {
+        let of_buckets = (0..keys::BUCKETS).flat_map(|it| [keys::life(it), keys::dirty(it)]);
+        let of_life: Vec<_> = std::iter::once(keys::BARRIER.to_owned())
+            .chain(of_buckets)
+            .collect();
+        let begun = self.run(&scripts::begin(&of_life, name)).await?;
+        if begun != Value::Int(1) {
+            return Err(Error::unavailable());
+        }
+        let life = Life::new(name);
+        let mut commands: Vec<_> = life.all().into_iter().map(Called::load).collect();
+        let mut done = redis::cmd("UNLINK");
+        done.arg(keys::BARRIER).arg(keys::BARRIER_DONE);
+        commands.push(done);
+        self.run_all(commands).await.map(drop)
+    }
+
+    pub(super) async fn run(&self, command: &Cmd) -> Result<Value> {
+        let answer = self.link.run(command).await;
+        answer.map_err(|fault| self.away(&fault))
+    }
+
+    /// All answers, or the first fault.
+    pub(super) async fn run_all(&self, commands: Vec<Cmd>) -> Result<Vec<Value>> {
+        let answers = self.link.run_all(commands).await;
+        let answers = answers.map_err(|fault| self.away(&fault))?;
+        answers
+            .into_iter()
+            .collect::<Result<_, Fault>>()
+            .map_err(|fault| self.away(&fault))
+    }
+
+    fn away(&self, fault: &Fault) -> Error {
+        if let Fault::Refused(cause) = fault {
+            log::error!("Redis refuses what a rebuilding needs: {cause}");
+        }
+        Error::unavailable()
+    }
+}

@@ -1,0 +1,115 @@
+//! The scripts of one life of Redis.
+//!
+//! The life's name stands in their text, so that a Redis that has forgotten them (it was
+//! restarted, or is another one) does not know their digest: `NOSCRIPT` is the fence. They
+//! are called by digest only, and loaded only by whoever begins a life.
+
+use std::sync::Arc;
+
+use redis::{Cmd, Script};
+
+/// One life of Redis, with the scripts that are good for it.
+#[derive(Debug)]
+pub(super) struct Life {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Appends drafts to a room's log.
+    pub append: Called,
+    /// Moves `flushed`.
+    pub flush: Called,
+    /// Takes a room in from the database.
+    pub seed: Called,
+    /// Reads a part of a log.
+    pub read: Called,
+    /// Reads many heads.
+    pub heads: Called,
+    /// Finds rooms that nobody writes.
+    pub stuck: Called,
+    /// Lets go of a log that contradicts the database.
+    pub drop: Called,
+    /// Lets a log go on in a new epoch.
+    pub epoch: Called,
+    /// Keeps a node's lease; the same in every life.
+    pub lease: Called,
+}
+
+/// A script that is called by its digest.
+#[derive(Debug)]
+pub(super) struct Called {
+    text: String,
+    digest: String,
+}
+
+impl Life {
+    /// The scripts of the life with this name.
+    pub(super) fn new(name: &str) -> Self {
+        let called = |text: &str| Called::new(text.replace("%LIFE%", name));
+        Self {
+            name: name.into(),
+            append: called(include_str!("lua/append.lua")),
+            flush: called(include_str!("lua/flush.lua")),
+            seed: called(include_str!("lua/seed.lua")),
+            read: called(include_str!("lua/read.lua")),
+            heads: called(include_str!("lua/heads.lua")),
+            stuck: called(include_str!("lua/stuck.lua")),
+            drop: called(include_str!("lua/drop.lua")),
+            epoch: called(include_str!("lua/epoch.lua")),
+            lease: called(include_str!("lua/lease.lua")),
+        }
+    }
+
+    /// All of them; `append` last, as it is the one that people wait for.
+    pub(super) fn all(&self) -> [&Called; 9] {
+        [
+            &self.lease,
+            &self.stuck,
+            &self.heads,
+            &self.read,
+            &self.drop,
+            &self.epoch,
+            &self.seed,
+            &self.flush,
+            &self.append,
+        ]
+    }
+}
+
+/// Gives Redis a new life: sent whole, as no life knows it.
+pub(super) fn begin<K: AsRef<str>>(keys: &[K], name: &str) -> Cmd {
+    let mut call = redis::cmd("EVAL");
+    call.arg(include_str!("lua/begin.lua")).arg(keys.len());
+    for key in keys {
+        call.arg(key.as_ref());
+    }
+    call.arg(name);
+    call
+}
+
+impl Called {
+    fn new(text: String) -> Self {
+        let digest = Script::new(&text).get_hash().to_owned();
+        Self { text, digest }
+    }
+
+    /// The call, with its keys; arguments follow.
+    pub(super) fn call<K: AsRef<str>>(&self, keys: &[K]) -> Cmd {
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&self.digest).arg(keys.len());
+        for key in keys {
+            call.arg(key.as_ref());
+        }
+        call
+    }
+
+    /// What it is called by.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The command that makes it known.
+    pub(super) fn load(&self) -> Cmd {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(&self.text);
+        load
+    }
+}

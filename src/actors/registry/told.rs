@@ -1,0 +1,238 @@
+//! What the registry is told from outside this node, and what it does then.
+
+use actix::prelude::*;
+
+use super::Registry;
+use super::cluster::Order;
+use super::redis::Lease;
+use crate::actors::persistence::write_back::Landed;
+use crate::actors::{room, send_always, user};
+use crate::db::Mark;
+use crate::ids::{Epoch, RoomId, UserId};
+use crate::protocol::envelope::{Came, Envelope, Passing, Says};
+
+/// A room's log is over: another epoch begins.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Over {
+    /// Which room.
+    pub room: RoomId,
+    /// Which epoch is over.
+    pub epoch: Epoch,
+}
+
+/// Something that may be lost has happened in a room.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Passed {
+    /// In which room.
+    pub room: RoomId,
+    /// What.
+    pub passing: Passing,
+}
+
+/// An envelope from another node, or from a command.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct FromNode(pub Envelope);
+
+/// The nodes that have a lease, as just read.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Alive(pub Vec<Lease>);
+
+/// Our lease had ended: everybody takes our people for gone, and we may have missed things.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct WasAway;
+
+/// What rooms know may be wrong: this node slept while Redis was rebuilt.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct ForgetRooms;
+
+/// How much the registry knows of other nodes; for metrics and tests.
+#[derive(Message, Debug)]
+#[rtype(result = "usize")]
+pub struct CountPeople;
+
+impl Handler<Landed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Landed { events }: Landed, _: &mut Context<Self>) {
+        for event in &events {
+            if event.draft.kind.changes_membership() {
+                self.membership_landed(event);
+            }
+        }
+    }
+}
+
+impl Handler<Over> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Over { room, epoch }: Over, _: &mut Context<Self>) {
+        if let Some(address) = self.rooms.get(&room) {
+            // A room that is too busy to hear it finds out by the next event's epoch.
+            let _ = address.try_send(room::Over { epoch });
+        }
+        for user in self.interest.restart(room) {
+            self.tell_user(user, user::Command::MembershipChanged { room, by: user });
+        }
+    }
+}
+
+impl Handler<ForgetRooms> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: ForgetRooms, _: &mut Context<Self>) {
+        for room in self.rooms.values() {
+            send_always(room, room::Restart);
+        }
+    }
+}
+
+impl Handler<Passed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Passed { room, passing }: Passed, _: &mut Context<Self>) {
+        if let Some(address) = self.rooms.get(&room) {
+            // It may be lost: that is what passing means.
+            let _ = address.try_send(room::Passed(passing));
+        }
+    }
+}
+
+impl Handler<FromNode> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, FromNode(envelope): FromNode, ctx: &mut Context<Self>) {
+        let is_ours = self
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| cluster.broker.is_this_node(&envelope.node));
+        if is_ours {
+            return;
+        }
+        let node = envelope.node.clone();
+        match &envelope.says {
+            Says::People { number, changes } => self.hear_people(&envelope, *number, changes, ctx),
+            Says::MembershipChanged { user, room, by } => {
+                let (room, by) = (*room, *by);
+                self.tell_user(*user, user::Command::MembershipChanged { room, by });
+            }
+            Says::Revoke {
+                user,
+                login,
+                except,
+            } => {
+                let (login, except) = (*login, *except);
+                self.forget_identity(*user);
+                self.tell_user(*user, user::Command::Revoke { login, except });
+            }
+            Says::Notify { user, frame } => {
+                let frame = frame.clone();
+                self.forget_identity(*user);
+                self.tell_user(*user, user::Command::Notify { frame });
+            }
+            Says::Marked {
+                user,
+                room,
+                read,
+                n,
+                own,
+            } => {
+                let mark = Mark {
+                    read: *read,
+                    n: *n,
+                    own: *own,
+                };
+                self.tell_user(*user, user::Command::Marked { room: *room, mark });
+            }
+            Says::Settings { version } => self.order(Order::Settings(*version)),
+            Says::SettingsRefused { version, reason } => self.order(Order::SettingsRefused {
+                node,
+                version: *version,
+                reason: reason.clone(),
+            }),
+            Says::Drain => self.order(Order::Drain),
+            // The broker acts on it.
+            Says::Life { .. } => {}
+        }
+    }
+}
+
+impl Registry {
+    /// Another node has changed this account, or ended sign-ins.
+    fn forget_identity(&self, user: UserId) {
+        if let Some(cluster) = &self.cluster {
+            cluster.identities.forget(user);
+            cluster.identities.forget_all_logins();
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(cluster) = &self.cluster
+            && cluster.orders.try_send(order).is_err()
+        {
+            log::warn!("an order was not taken: too many wait already");
+        }
+    }
+}
+
+impl Handler<Alive> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Alive(leases): Alive, ctx: &mut Context<Self>) {
+        let Some(cluster) = self.cluster.as_mut() else {
+            return;
+        };
+        let nodes: Vec<_> = leases
+            .into_iter()
+            .filter(|lease| !cluster.broker.is_this_node(&lease.id))
+            .map(|lease| (lease.id, lease.generation))
+            .collect();
+        let unknown: Vec<_> = nodes
+            .iter()
+            .filter(|(node, generation)| !cluster.people.knows(node, generation))
+            .cloned()
+            .collect();
+        if cluster.people.keep(&nodes) {
+            self.look_again();
+        }
+        for (node, generation) in unknown {
+            self.ask_for_people(node, generation, ctx);
+        }
+    }
+}
+
+impl Handler<WasAway> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: WasAway, _: &mut Context<Self>) {
+        let everybody: Vec<_> = self.interest.everybody().collect();
+        let Some(cluster) = self.cluster.as_mut() else {
+            return;
+        };
+        for (user, presence) in everybody {
+            cluster.note(Came {
+                user,
+                presence: Some(presence),
+                text: None,
+                rooms: Vec::new(),
+            });
+        }
+        // A number is left out, so that whoever remembers us asks for everybody.
+        cluster.number += 1;
+    }
+}
+
+impl Handler<CountPeople> for Registry {
+    type Result = usize;
+
+    fn handle(&mut self, _: CountPeople, _: &mut Context<Self>) -> usize {
+        self.cluster
+            .as_ref()
+            .map_or(0, |cluster| cluster.people.count())
+    }
+}

@@ -1,0 +1,93 @@
+//! How settings reach the other nodes, and how a node that cannot take them says so.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::web;
+
+use crate::actors::Services;
+use crate::actors::registry::redis::RedisBroker;
+use crate::protocol::envelope::Says;
+use crate::settings::{Answers, Peers, Refusal};
+
+/// How long the other nodes have to refuse: they are told at once, and read one row.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// Most refusals that are remembered.
+const REMEMBERED: usize = 256;
+
+/// Who could not take which version.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<VecDeque<(i64, Refusal)>>);
+
+impl Refusals {
+    /// A node says that it cannot.
+    pub(super) fn note(&self, version: i64, node: String, reason: String) {
+        log::warn!("node={node} cannot take settings version={version}: {reason}");
+        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.push_back((version, Refusal { node, reason }));
+        if refusals.len() > REMEMBERED {
+            refusals.pop_front();
+        }
+    }
+
+    fn of(&self, version: i64) -> Vec<Refusal> {
+        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let these = refusals.iter().filter(|(of, _)| *of == version);
+        these.map(|(_, refusal)| refusal.clone()).collect()
+    }
+}
+
+/// The other nodes, by Redis.
+struct ByRedis {
+    broker: RedisBroker,
+    refusals: Arc<Refusals>,
+}
+
+impl Peers for ByRedis {
+    fn announce(&self, version: i64) -> Answers {
+        let (broker, refusals) = (self.broker.clone(), self.refusals.clone());
+        Box::pin(async move {
+            if broker.send(None, Says::Settings { version }).await.is_err() {
+                log::warn!("settings version={version} were not announced: nodes look every 2 s");
+            }
+            if broker.has_others() {
+                tokio::time::sleep(PATIENCE).await;
+            }
+            refusals.of(version)
+        })
+    }
+}
+
+/// Makes the other nodes known to the settings of this one, if it is not alone.
+pub(super) fn join(services: &Services) -> Arc<Refusals> {
+    let refusals = Arc::<Refusals>::default();
+    if let Some(cluster) = &services.cluster {
+        services.settings.join(Arc::new(ByRedis {
+            broker: cluster.broker.clone(),
+            refusals: refusals.clone(),
+        }));
+    }
+    refusals
+}
+
+/// Another node has changed the settings: takes them, or says why not. Version 0: whatever
+/// is newest.
+pub(super) fn take(services: web::Data<Services>, version: i64) {
+    actix::spawn(async move {
+        let taken = match version {
+            0 => services.settings.reload().await.map(drop),
+            version => services.settings.take(version).await,
+        };
+        let Err(error) = taken else { return };
+        log::warn!("settings version={version} are not taken: {error}");
+        if let Some(cluster) = services.cluster.as_ref().filter(|_| version > 0) {
+            let reason = error.message;
+            // Whoever changed them takes silence for consent; the next look tries again.
+            let _ = cluster
+                .broker
+                .send(None, Says::SettingsRefused { version, reason })
+                .await;
+        }
+    });
+}
