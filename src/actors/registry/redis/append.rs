@@ -14,8 +14,9 @@ use crate::actors::persistence::write_back;
 use crate::db::{Append, Appended, Fate};
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::ids::RoomId;
 use crate::protocol::envelope::encode_draft;
-use crate::protocol::{Draft, Event, EventKind};
+use crate::protocol::{Draft, Event, EventKind, Place};
 
 /// How long an append is tried before its outcome is unknown to its sender.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -73,7 +74,26 @@ impl Inner {
                 became_dirty,
             });
         }
+        self.hold_repeats(&append, &appended);
         Ok(appended)
+    }
+
+    /// What is acknowledged is held here until it is in the database, also what another node
+    /// has appended: if Redis is lost meanwhile, it may be in nobody else's hands.
+    fn hold_repeats(&self, append: &Append, appended: &Appended) {
+        let Appended::Done(fates) = appended else {
+            return;
+        };
+        let repeats = append.drafts.iter().zip(fates);
+        let repeats = repeats.filter_map(|(draft, fate)| match fate {
+            Fate::Duplicate(place) => Some(event(append.room, *place, draft)),
+            Fate::New(_) | Fate::Conflict | Fate::Poison => None,
+        });
+        let events: Vec<_> = repeats.collect();
+        if !events.is_empty() {
+            let room = append.room;
+            self.tell_write_back(write_back::Heard { room, events });
+        }
     }
 
     async fn try_until_certain(&self, attempt: &mut Attempt<'_>) -> Result<(Appended, bool)> {
@@ -132,9 +152,14 @@ impl Inner {
                     Seeded::NoRoom => Ok(Step::Done(Appended::NoRoom, false)),
                 }
             }
-            Ok(AppendReply::NoLife | AppendReply::Behind) | Err(Fault::NoScript) => {
+            Ok(AppendReply::NoLife) | Err(Fault::NoScript) => {
                 attempt.forget_checks();
                 self.fence();
+                Ok(Step::Wait)
+            }
+            Ok(AppendReply::Behind) => {
+                attempt.forget_checks();
+                self.fence_lossy();
                 Ok(Step::Wait)
             }
             Err(Fault::Full) => Err(Error::overloaded(RETRY_AFTER_MS)),
@@ -259,12 +284,16 @@ fn new_events(append: &Append, appended: &Appended) -> Vec<Event> {
     let placed = append.drafts.iter().zip(fates);
     placed
         .filter_map(|(draft, fate)| match fate {
-            Fate::New(place) => Some(Event {
-                room: append.room,
-                place: *place,
-                draft: draft.clone(),
-            }),
+            Fate::New(place) => Some(event(append.room, *place, draft)),
             Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
         })
         .collect()
+}
+
+fn event(room: RoomId, place: Place, draft: &Draft) -> Event {
+    Event {
+        room,
+        place,
+        draft: draft.clone(),
+    }
 }

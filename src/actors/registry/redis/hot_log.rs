@@ -78,8 +78,12 @@ impl Inner {
             flushed.push(match reply {
                 FlushReply::Moved { flushed, head } => Flushed::Moved { flushed, head },
                 FlushReply::Gone => Flushed::Gone,
-                FlushReply::NoLife | FlushReply::Ahead => {
+                FlushReply::NoLife => {
                     self.fence();
+                    Flushed::Gone
+                }
+                FlushReply::Ahead => {
+                    self.fence_lossy();
                     Flushed::Gone
                 }
             });

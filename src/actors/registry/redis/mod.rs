@@ -64,6 +64,8 @@ struct Inner {
     life: RwLock<Arc<Life>>,
     /// Is Redis in another life? Then nothing is appended until it is rebuilt.
     fenced: AtomicBool,
+    /// Has Redis lost something though it knows its life? Then that life has to end.
+    lossy: AtomicBool,
     /// Wakes whoever rebuilds.
     fence_noticed: Notify,
     /// Was everything brought into the database that this node held of the present life?
@@ -134,6 +136,7 @@ impl RedisBroker {
             db,
             life: RwLock::new(Arc::new(Life::new(""))),
             fenced: AtomicBool::new(true),
+            lossy: AtomicBool::new(false),
             fence_noticed: Notify::new(),
             salvaged: AtomicBool::new(false),
             backlog,
@@ -263,6 +266,12 @@ impl Inner {
             );
         }
         self.fence_noticed.notify_one();
+    }
+
+    /// A log ends before what this node has seen of it: this life has lost something.
+    fn fence_lossy(&self) {
+        self.lossy.store(true, Ordering::Release);
+        self.fence();
     }
 
     /// Tells the write-back what it must not miss; every caller is bounded by the backlog,

@@ -55,7 +55,9 @@ impl Inner {
         let Some(of_database) = of_database else {
             return self.lead_or_wait(None).await;
         };
-        if self.is_alive(&of_database).await? {
+        // What another node has ended meanwhile is not ours to end again.
+        let is_lossy = self.lossy.load(Ordering::Acquire) && *ours == *of_database;
+        if !is_lossy && self.is_alive(&of_database).await? {
             return self.join(&of_database, &ours).await;
         }
         self.fenced.store(true, Ordering::Release);
@@ -110,6 +112,7 @@ impl Inner {
             let _ = hearers.forget.try_send(ForgetRooms);
         }
         *self.life.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Life::new(name));
+        self.lossy.store(false, Ordering::Release);
         self.fenced.store(false, Ordering::Release);
         self.missed.store(true, Ordering::Relaxed);
         log::info!("Redis lives: {name}");
@@ -148,7 +151,16 @@ impl Inner {
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 Err(Error::unavailable())
             }
-            _ => self.lead(old, &new).await,
+            _ => {
+                let led = self.lead(old, &new).await;
+                if led.is_err() && self.stay_leader(&new).await.is_ok() {
+                    // The next turn need not wait until ours has run out.
+                    let mut give_back = redis::cmd("UNLINK");
+                    give_back.arg(keys::BARRIER);
+                    self.run(&give_back).await?;
+                }
+                led
+            }
         }
     }
 
@@ -167,6 +179,9 @@ impl Inner {
         log::info!("leading the rebuilding of Redis");
         failpoint::at("redis::before_barrier");
         if let Some(old) = &old {
+            if self.was_just_begun(old).await? {
+                return Ok(());
+            }
             self.wait_for_others(new, old).await?;
             self.bring_over_what_survives(old).await?;
             self.salvage(old).await?;
@@ -190,6 +205,19 @@ impl Inner {
         let _ = self.send(None, Says::Life { life }).await;
         self.fence_noticed.notify_one();
         Ok(())
+    }
+
+    /// A leader before us may have finished between our look and our turn: its life goes on.
+    async fn was_just_begun(&self, old: &str) -> Result<bool> {
+        let is_lossy = self.lossy.load(Ordering::Acquire);
+        if is_lossy || !self.is_alive(old).await? {
+            return Ok(false);
+        }
+        let mut give_back = redis::cmd("UNLINK");
+        give_back.arg(keys::BARRIER);
+        self.run(&give_back).await?;
+        self.fence_noticed.notify_one();
+        Ok(true)
     }
 
     /// Waits until every node that had a lease has reported, or one lease time.
