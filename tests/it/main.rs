@@ -32,4 +32,5 @@ mod store_contract;
 mod subscribe;
 mod text;
 mod tidy;
+mod together;
 mod web;

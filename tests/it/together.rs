@@ -1,0 +1,197 @@
+//! Two nodes, one chat: what happens on one is so on the other.
+
+use serde_json::json;
+
+use crate::support::{Cluster, in_a_runtime, new_client_id};
+
+const SEED: u64 = 5;
+
+#[test]
+fn who_has_joined_on_one_node_is_a_member_on_the_other_at_once() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(2, SEED).await;
+        let [here, there] = &cluster.nodes[..] else {
+            panic!("two nodes")
+        };
+        let room = here.room("ann", &[]).await;
+        // The room is loaded there, and knows bob as a stranger.
+        let mut ann = there.connect("ann").await;
+        ann.subscribe(&room).await;
+        for round in 0..20 {
+            let bob = format!("bob{round}");
+            let (bob_here, bob_there) = (here.rest(&bob), there.rest(&bob));
+            let join = format!("rooms/{room}/join");
+            bob_here.post(&join, json!({})).await.good();
+            let posted = json!({"body": {"text": "hello"}, "client_id": new_client_id()});
+            let messages = format!("rooms/{room}/messages");
+            let posted = bob_there.post(&messages, posted).await.good();
+            let seq = posted["seq"].as_u64().unwrap();
+            let page = here
+                .rest(&bob)
+                .get(&format!("rooms/{room}/messages?limit=1"))
+                .await
+                .good();
+            assert_eq!(
+                page["events"][0]["seq"], seq,
+                "what one writes, one reads: {page}"
+            );
+            let left = there
+                .rest(&bob)
+                .post(&format!("rooms/{room}/leave"), json!({}))
+                .await;
+            assert_eq!(left.status, 204, "{left:?}");
+            let refused = here.rest(&bob).get(&format!("rooms/{room}/messages")).await;
+            assert_eq!(refused.body["name"], "not_a_member", "{refused:?}");
+        }
+    });
+}
+
+#[test]
+fn what_passes_in_a_room_is_seen_on_every_node() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(2, SEED).await;
+        let room = cluster.nodes[0].room("ann", &["bob"]).await;
+        let mut ann = cluster.nodes[0].connect("ann").await;
+        let mut bob = cluster.nodes[1].connect("bob").await;
+        for client in [&mut ann, &mut bob] {
+            client.subscribe(&room).await;
+            client
+                .send(json!({"type": "focus", "active": true, "room": room}))
+                .await;
+        }
+        bob.send(json!({"type": "typing", "room": room, "active": true}))
+            .await;
+        let typing = ann.expect("typing").await;
+        assert_eq!(
+            (&typing["user"], &typing["active"]),
+            (&json!(bob.user), &json!(true))
+        );
+
+        let sent = ann.publish(&room, "read this").await;
+        bob.catch_up(&room, sent.seq).await;
+        bob.send(json!({"type": "read", "room": room, "seq": sent.seq}))
+            .await;
+        let receipt = ann
+            .find("bob's receipt", |frame| {
+                frame["type"] == "receipt" && frame["user"] == bob.user && frame["read"] == sent.seq
+            })
+            .await;
+        assert_eq!(receipt["room"], room);
+    });
+}
+
+#[test]
+fn a_person_is_one_on_all_nodes() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(2, SEED).await;
+        let room = cluster.nodes[0].room("ann", &["bob"]).await;
+        let mut phone = cluster.nodes[0].connect("bob").await;
+        let mut laptop = cluster.nodes[1].connect("bob").await;
+        let mut ann = cluster.nodes[0].connect("ann").await;
+
+        // A room that nobody looks at shows in the inbox of each device.
+        let sent = ann.publish(&room, "psst").await;
+        for device in [&mut phone, &mut laptop] {
+            let inbox = device
+                .find("inbox", |frame| frame["head"] == sent.seq)
+                .await;
+            assert_eq!(inbox["unread"], 1, "{inbox}");
+        }
+        // Read on one, read on the other.
+        phone
+            .send(json!({"type": "read", "room": room, "seq": sent.seq}))
+            .await;
+        let read = laptop
+            .find("the mark", |frame| {
+                frame["type"] == "account" && frame["kind"] == "read"
+            })
+            .await;
+        assert_eq!(
+            (&read["data"]["room"], &read["data"]["unread"]),
+            (&json!(room), &json!(0))
+        );
+        // A new name, and a room that somebody adds them to, reach both.
+        let bob = cluster.nodes[0].rest("bob");
+        bob.patch("me", json!({"name": "Robert"})).await.good();
+        for device in [&mut phone, &mut laptop] {
+            device
+                .find("the new name", |frame| {
+                    frame["kind"] == "profile" && frame["data"]["name"] == "Robert"
+                })
+                .await;
+        }
+        let group = json!({"name": "garden", "kind": "group"});
+        let garden = cluster.nodes[0].empty_room("ann", group).await;
+        let path = format!("rooms/{garden}/members/{}", phone.user);
+        cluster.nodes[1].rest("ann").put(&path, json!({})).await;
+        for device in [&mut phone, &mut laptop] {
+            let invited = device
+                .find("the invitation", |frame| frame["kind"] == "invited")
+                .await;
+            assert_eq!(invited["data"]["room"], garden);
+        }
+        let hello = ann.publish(&garden, "welcome").await;
+        let inbox = laptop
+            .find("inbox", |frame| frame["head"] == hello.seq)
+            .await;
+        assert_eq!(inbox["room"], garden);
+        // And out of it again: nothing follows.
+        let removed = cluster.nodes[0].rest("ann").delete(&path).await;
+        assert_eq!(removed.status, 204, "{removed:?}");
+        let late = ann.publish(&garden, "is he gone?").await;
+        laptop.settled().await;
+        let seen = laptop.settled().await;
+        assert!(
+            seen.iter()
+                .all(|frame| frame["head"] != late.seq || frame["room"] != garden),
+            "{seen:?}"
+        );
+        let again = cluster.nodes[1].connect("bob").await;
+        let listed = &again.welcome;
+        let rooms = listed["rooms"].as_array().unwrap();
+        assert!(
+            rooms.iter().all(|listed| listed["room"] != garden),
+            "{listed}"
+        );
+    });
+}
+
+#[test]
+fn every_node_gets_one_copy_of_a_message_however_many_listen() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(3, SEED).await;
+        let room = cluster.nodes[0].room("ann", &["bob"]).await;
+        let mut ann = cluster.nodes[0].connect("ann").await;
+        ann.subscribe(&room).await;
+        let mut listeners = Vec::new();
+        for node in &cluster.nodes[..2] {
+            for _ in 0..5 {
+                let mut bob = node.connect("bob").await;
+                bob.subscribe(&room).await;
+                listeners.push(bob);
+            }
+        }
+        ann.settled().await;
+        // A listener for each node with somebody in the room, none for each socket.
+        let channel = cluster.redis.channels(&format!("madang:*:c:{room}"));
+        let [channel] = &channel[..] else {
+            panic!("one doorbell for the room: {channel:?}")
+        };
+        let mut ask = redis::cmd("PUBSUB");
+        ask.arg("NUMSUB").arg(channel);
+        let (_, nodes): (String, i64) = cluster.redis.ask(&ask);
+        assert_eq!(nodes, 2, "nobody on the third node is in the room");
+        let before = cluster.redis.calls("publish");
+        let mut last = 0;
+        for count in 0..10 {
+            last = ann.publish(&room, &format!("message {count}")).await.seq;
+        }
+        for listener in &mut listeners {
+            listener.catch_up(&room, last).await;
+        }
+        // Each message rings once; that it is in the database rings at most once, too; and
+        // each node may still have told of its people.
+        let rung = cluster.redis.calls("publish") - before;
+        assert!((10..=23).contains(&rung), "{rung} rings for 10 messages");
+    });
+}
