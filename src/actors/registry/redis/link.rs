@@ -77,7 +77,7 @@ impl Link {
         let (mut connection, made) = self.connection().await?;
         self.0.sent.fetch_add(1, Ordering::Relaxed);
         let answer = connection.send_packed_command(command).await;
-        answer.map_err(|error| self.fault(&error, made))
+        own_answer(answer.map_err(|error| self.fault(&error, made))?)
     }
 
     /// Sends many commands at once; each has its own answer.
@@ -154,7 +154,7 @@ impl Link {
     }
 }
 
-/// In a pipeline, a command's own error comes as its answer.
+/// What a command itself was refused with comes as its answer.
 fn own_answer(answer: Value) -> Result<Value, Fault> {
     match answer {
         Value::ServerError(error) => Err(Fault::from(&RedisError::from(error))),
