@@ -7,6 +7,7 @@
 
 mod message;
 mod rooms;
+mod telling;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,15 +19,12 @@ use serde_json::json;
 pub use self::message::{Command, News};
 pub use self::rooms::{Listing, Rooms};
 use super::directory::RetireUser;
-use super::hub;
-use super::registry::{self, Change};
-use super::{Reply, Services, context, send_always, wire};
+use super::registry;
+use super::{Reply, Services, context, send_always};
 use crate::db::{Mark, Membership};
 use crate::error::Error;
 use crate::ids::{LoginId, RoomId, SessionId, UserId};
-use crate::protocol::{
-    Account, AccountNotice, CloseCode, Entry, ErrorCode, Inbox, Presence, ServerFrame,
-};
+use crate::protocol::{AccountNotice, ErrorCode, Presence};
 
 /// Commands and news that may wait for one person.
 const MAILBOX: usize = 1024;
@@ -330,109 +328,6 @@ impl User {
             "room": room, "read": mark.read, "unread": unread, "mentions": mentions, "total": total,
         });
         self.notify(AccountNotice::Read, data);
-    }
-
-    fn notify(&self, kind: AccountNotice, data: serde_json::Value) {
-        self.tell_all(&ServerFrame::Account(Account { kind, data }).to_json());
-    }
-
-    fn tell_all(&self, frame: &str) {
-        let frame = wire::text(frame);
-        for (session, attached) in &self.sessions {
-            self.tell(*session, attached, frame.clone(), false);
-        }
-    }
-
-    fn tell(&self, session: SessionId, to: &Attached, frame: bytes::Bytes, ephemeral: bool) {
-        if let Some(worker) = self.services.workers.get(to.worker)
-            && worker
-                .hub
-                .try_send(hub::Tell {
-                    session,
-                    frame,
-                    ephemeral,
-                })
-                .is_err()
-        {
-            log::debug!("session={session} was not told something, its hub is busy");
-        }
-    }
-
-    fn changed(&mut self, loud: &[Change], quiet: &[Change]) {
-        for change in loud.iter().chain(quiet) {
-            self.rooms.change(change);
-        }
-        let total = self.rooms.total();
-        for change in loud {
-            self.tell_inbox(change, total);
-        }
-    }
-
-    fn tell_inbox(&self, change: &Change, total: i64) {
-        let Some((unread, mentions)) = self.rooms.unread(change.room) else {
-            return;
-        };
-        let last = change.last.clone().and_then(|event| Entry::new(event).ok());
-        let last = last.as_ref().map(|entry| entry.json_for(self.id));
-        let inbox = Inbox {
-            room: change.room,
-            head: change.head,
-            unread,
-            mentions,
-            last,
-            total,
-        };
-        let frame = wire::text(&ServerFrame::Inbox(inbox).to_json());
-        for (session, attached) in &self.sessions {
-            if !attached.subscribed.contains(&change.room) {
-                self.tell(*session, attached, frame.clone(), true);
-            }
-        }
-    }
-
-    fn revoke(&self, login: Option<LoginId>, except: Option<LoginId>) {
-        for (session, attached) in &self.sessions {
-            let spared = except.is_some() && attached.login == except;
-            let meant = login.is_none() || attached.login == login;
-            if meant && !spared {
-                self.close_revoked(*session, attached);
-            }
-        }
-    }
-
-    fn close_revoked(&self, session: SessionId, attached: &Attached) {
-        let data = json!({ "reason": "signed out" });
-        let frame = ServerFrame::Account(Account {
-            kind: AccountNotice::Revoked,
-            data,
-        });
-        if let Some(worker) = self.services.workers.get(attached.worker) {
-            let close = hub::Close {
-                session,
-                farewell: Some(wire::text(&frame.to_json())),
-                code: CloseCode::Revoked,
-            };
-            send_always(&worker.hub, close);
-        }
-    }
-
-    /// What other nodes said may have been lost: the database knows who is still welcome.
-    fn recheck(&self, ctx: &mut Context<Self>) {
-        for (session, attached) in &self.sessions {
-            let (services, user, session) = (self.services.clone(), self.id, *session);
-            let (login, issued_at) = (attached.login, attached.issued_at);
-            let checking = async move { services.identities.recheck(user, login, issued_at).await };
-            ctx.spawn(checking.into_actor(self).map(move |good, user, ctx| {
-                let Err(error) = good else { return };
-                if error.code == ErrorCode::Revoked {
-                    if let Some(attached) = user.sessions.get(&session) {
-                        user.close_revoked(session, attached);
-                    }
-                } else {
-                    ctx.notify_later(Command::Recheck, RECHECK_DELAY);
-                }
-            }));
-        }
     }
 
     fn handle_command(&mut self, command: Command, ctx: &mut Context<Self>) {
