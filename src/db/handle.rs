@@ -2,9 +2,10 @@
 //! allowed, and none waits for ever.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -23,6 +24,29 @@ pub struct Db {
     store: Arc<dyn Store>,
     jobs: SyncSender<Job>,
     deadline: Duration,
+    counts: Arc<Counts>,
+}
+
+/// What has happened since the start.
+#[derive(Default)]
+struct Counts {
+    asked: AtomicU64,
+    waiting: AtomicUsize,
+    failed: AtomicU64,
+    busy_us: AtomicU64,
+}
+
+/// What has happened since the start, for metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    /// Questions and changes that were asked for.
+    pub asked: u64,
+    /// Those that wait for a thread at the moment.
+    pub waiting: usize,
+    /// Those that failed, found no room to wait, or got no answer in time.
+    pub failed: u64,
+    /// How long threads have worked on them, all together.
+    pub busy: Duration,
 }
 
 impl Db {
@@ -43,7 +67,19 @@ impl Db {
             store,
             jobs,
             deadline: options.deadline,
+            counts: Arc::default(),
         })
+    }
+
+    /// What has happened since the start.
+    pub fn counted(&self) -> Counted {
+        let counts = &self.counts;
+        Counted {
+            asked: counts.asked.load(Ordering::Relaxed),
+            waiting: counts.waiting.load(Ordering::Relaxed),
+            failed: counts.failed.load(Ordering::Relaxed),
+            busy: Duration::from_micros(counts.busy_us.load(Ordering::Relaxed)),
+        }
     }
 
     /// The store itself, for a thread that may block.
@@ -61,31 +97,62 @@ impl Db {
         F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let counts = self.counts.clone();
         let job = Box::new(move |store: &dyn Store| {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
             // Nobody waits for it any more: spare the database.
             if !reply.is_closed() {
+                let start = Instant::now();
+                let answer = ask(store);
+                let took = start.elapsed().as_micros() as u64;
+                counts.busy_us.fetch_add(took, Ordering::Relaxed);
                 // They may have left meanwhile.
-                let _ = reply.send(ask(store));
+                let _ = reply.send(answer);
             }
         });
-        let sent = self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::overloaded(RETRY_AFTER_MS),
-            TrySendError::Disconnected(_) => Error::unavailable(),
+        let counts = self.counts.clone();
+        counts.asked.fetch_add(1, Ordering::Relaxed);
+        counts.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = self.jobs.try_send(job).map_err(|error| {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => Error::overloaded(RETRY_AFTER_MS),
+                TrySendError::Disconnected(_) => Error::unavailable(),
+            }
         });
         let deadline = self.deadline;
         async move {
-            sent?;
-            match tokio::time::timeout(deadline, answer).await {
-                Ok(Ok(answer)) => answer.map_err(Error::from),
-                // It panicked; the panic is in the log.
-                Ok(Err(_)) => Err(Error::internal()),
-                Err(_) => {
-                    log::warn!("the database has not answered within {deadline:?}");
-                    Err(Error::unavailable())
-                }
+            let answer = match sent {
+                Ok(()) => until(deadline, answer).await,
+                Err(refusal) => Err(refusal),
+            };
+            if answer.as_ref().is_err_and(is_failure) {
+                counts.failed.fetch_add(1, Ordering::Relaxed);
             }
+            answer
         }
     }
+}
+
+/// Waits for an answer, but not for ever.
+async fn until<T>(
+    deadline: Duration,
+    answer: oneshot::Receiver<Result<T, StoreError>>,
+) -> Result<T> {
+    match tokio::time::timeout(deadline, answer).await {
+        Ok(Ok(answer)) => answer.map_err(Error::from),
+        // It panicked; the panic is in the log.
+        Ok(Err(_)) => Err(Error::internal()),
+        Err(_) => {
+            log::warn!("the database has not answered within {deadline:?}");
+            Err(Error::unavailable())
+        }
+    }
+}
+
+/// Is it the database's fault, and not what was asked?
+fn is_failure(error: &Error) -> bool {
+    error.code != ErrorCode::Conflict
 }
 
 /// The life of one thread: takes a job, does it, until nobody can ask any more.

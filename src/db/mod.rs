@@ -26,7 +26,7 @@ mod schema;
 )]
 mod sqlite;
 
-pub use handle::Db;
+pub use handle::{Counted, Db};
 pub use open::{OpenError, OpenOptions, migrate};
 pub use records::*;
 

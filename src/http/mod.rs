@@ -21,6 +21,7 @@ mod list;
 mod me;
 mod members;
 mod messages;
+mod metric;
 mod metrics;
 mod openapi;
 mod origin;

@@ -4,4 +4,5 @@ mod accounts;
 mod common;
 mod config;
 mod messages;
+mod metrics;
 mod rooms;

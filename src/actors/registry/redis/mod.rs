@@ -194,10 +194,15 @@ impl RedisBroker {
         self.0.node.id == id
     }
 
+    /// How many other nodes there are, as far as is known.
+    pub fn count_others(&self) -> usize {
+        let others = self.0.others.read().unwrap_or_else(PoisonError::into_inner);
+        others.as_ref().map_or(0, Vec::len)
+    }
+
     /// Are there other nodes, as far as is known?
     pub fn has_others(&self) -> bool {
-        let others = self.0.others.read().unwrap_or_else(PoisonError::into_inner);
-        others.as_ref().is_some_and(|others| !others.is_empty())
+        self.count_others() > 0
     }
 
     /// Can this node append at the moment?
