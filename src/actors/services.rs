@@ -8,14 +8,14 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::directory::{Directory, ToRoom, ToUser};
 use super::hub::Hub;
 use super::persistence::Persistence;
 use super::persistence::write_back::WriteBack;
-use super::registry::redis::RedisBroker;
-use super::registry::{Registry, WhenFlushed};
+use super::registry::redis::{Lease, RedisBroker};
+use super::registry::{Order, Registry, WhenFlushed};
 use super::room::RoomChange;
 use super::{room, user};
 use crate::config::Config;
@@ -36,6 +36,10 @@ const RETRY_AFTER_MS: u64 = 500;
 pub struct Services {
     /// The checked configuration.
     pub config: Arc<Config>,
+    /// What this node says of itself, but how much it has to do.
+    pub itself: Lease,
+    /// What those who run the system want of the whole node.
+    pub orders: mpsc::Sender<Order>,
     /// The database.
     pub db: Db,
     /// Who a token stands for.

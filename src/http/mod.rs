@@ -23,6 +23,7 @@ mod members;
 mod messages;
 mod metric;
 mod metrics;
+mod nodes;
 mod openapi;
 mod origin;
 mod revoke;

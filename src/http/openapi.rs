@@ -6,7 +6,9 @@ use utoipa::{Modify, OpenApi};
 
 use super::error::Document;
 use super::routes::routes;
-use super::{admin, auth, common, config, health, inbox, me, members, messages, rooms, users};
+use super::{
+    admin, auth, common, config, health, inbox, me, members, messages, nodes, rooms, users,
+};
 
 /// What tokens are called in the document.
 const BEARER: &str = "token";
@@ -26,7 +28,7 @@ const BEARER: &str = "token";
         rooms::join, rooms::leave, members::list, members::put, members::remove,
         messages::list, messages::events, messages::count, messages::publish, messages::read,
         messages::unread, common::get, admin::suspend, admin::lift,
-        config::get, config::put,
+        config::get, config::put, nodes::list, nodes::drain,
         health::healthz, health::readyz, health::metrics,
     ),
     components(schemas(Document)),

@@ -11,7 +11,8 @@ use actix_web::{FromRequest, Responder, Route, guard, web};
 use super::access::{self, Access};
 use super::error::Problem;
 use super::{
-    admin, assets, auth, common, config, health, inbox, me, members, messages, rooms, users, ws,
+    admin, assets, auth, common, config, health, inbox, me, members, messages, nodes, rooms, users,
+    ws,
 };
 
 /// The address of what no other route takes.
@@ -78,6 +79,8 @@ pub fn routes() -> Vec<Endpoint> {
         get("/v1/common/{key}", Anyone, common::get),
         post("/v1/admin/users/{id}/suspend", Admin, admin::suspend),
         delete("/v1/admin/users/{id}/suspend", Admin, admin::lift),
+        get("/v1/admin/nodes", Admin, nodes::list),
+        post("/v1/admin/nodes/{id}/drain", Admin, nodes::drain),
         get("/v1/admin/config", Admin, config::get),
         put("/v1/admin/config", Admin, config::put),
         get("/healthz", Anyone, health::healthz),

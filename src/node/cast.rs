@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::actors::persistence::write_back::{self, Backlog, WriteBack};
 use crate::actors::persistence::{self, Persistence};
-use crate::actors::registry::redis::{Hearers, NodeName, RedisBroker};
+use crate::actors::registry::redis::{Hearers, Lease, NodeName, RedisBroker};
 use crate::actors::registry::{LocalBroker, Order, Registry};
 use crate::actors::{Cluster, Services, Workers};
 use crate::config::Config;
@@ -25,15 +25,25 @@ const APPEND_DEADLINE: Duration = Duration::from_secs(5);
 /// What everyone is made from, but the workers, which the HTTP server starts.
 pub(super) struct Cast {
     config: Arc<Config>,
+    itself: Lease,
+    orders: mpsc::Sender<Order>,
     identities: Arc<Identities>,
     db: Db,
 }
 
 impl Cast {
-    pub(super) fn new(config: Arc<Config>, db: Db, tokens: Tokens) -> Self {
+    pub(super) fn new(
+        config: Arc<Config>,
+        itself: Lease,
+        orders: mpsc::Sender<Order>,
+        db: Db,
+        tokens: Tokens,
+    ) -> Self {
         let identities = Identities::new(db.clone(), tokens, config.auto_provision);
         Self {
             config,
+            itself,
+            orders,
             identities: Arc::new(identities),
             db,
         }
@@ -50,15 +60,15 @@ impl Cast {
     }
 
     /// A node of a cluster: its log is in Redis, and written back to the database.
-    pub(super) fn together(
-        self,
-        redis: Client,
-        name: NodeName,
-        orders: mpsc::Sender<Order>,
-    ) -> Services {
+    pub(super) fn together(self, redis: Client) -> Services {
+        let name = NodeName {
+            id: self.itself.id.clone(),
+            generation: self.itself.generation.clone(),
+        };
         let backlog = Backlog::new(self.config.backlog_events);
         let broker = RedisBroker::new(redis, name, self.db.clone(), backlog.clone());
-        let registry = Registry::start_together(broker.clone(), orders, self.identities.clone());
+        let registry =
+            Registry::start_together(broker.clone(), self.orders.clone(), self.identities.clone());
         let limits = write_back::Limits {
             batch_rows: self.config.tuning.batch_rows,
             heard_events: self.config.backlog_events,
@@ -99,6 +109,8 @@ impl Cast {
             rates,
             workers: Workers::new(self.config.workers),
             config: self.config,
+            itself: self.itself,
+            orders: self.orders,
             db: self.db,
             registry,
             persistence,

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use self::cast::Cast;
 use self::peers::Refusals;
 use crate::actors::persistence::{Flush, write_back};
-use crate::actors::registry::redis::{self, NodeName, RedisError};
+use crate::actors::registry::redis::{self, Lease, NodeName, RedisError};
 use crate::actors::registry::{Order, keep_lease};
 use crate::actors::{Reply, Services, hub, tell_notices};
 use crate::clock::now_ms;
@@ -105,9 +105,10 @@ impl Node {
         };
         let name = NodeName::new(&config.node_id);
         let (order, orders) = mpsc::channel(ORDERS);
-        let cast = Cast::new(config.clone(), db, Tokens::new(&secret));
+        let itself = Lease::new(name, address.to_string());
+        let cast = Cast::new(config.clone(), itself, order, db, Tokens::new(&secret));
         let services = web::Data::new(match redis {
-            Some(redis) => cast.together(redis, name.clone(), order),
+            Some(redis) => cast.together(redis),
             None => cast.alone(),
         });
         let refusals = peers::join(&services);
@@ -128,7 +129,7 @@ impl Node {
         actix::spawn(server);
         let lease = services.cluster.as_ref().map(|cluster| {
             let (services, broker) = (services.clone().into_inner(), cluster.broker.clone());
-            actix::spawn(keep_lease(services, broker, name, address.to_string()))
+            actix::spawn(keep_lease(services, broker))
         });
         Ok(Self {
             services,

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::redis::{Kept, Lease, Load, NodeName, PROTOCOL, RedisBroker};
+use super::redis::{Kept, Lease, Load, RedisBroker};
 use super::told::{Alive, WasAway};
-use crate::actors::persistence::write_back;
+use crate::actors::persistence::{self, write_back};
 use crate::actors::{Services, directory, hub};
-use crate::clock::now_ms;
 
 /// How often the lease is renewed, and those of others are read.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -16,25 +15,11 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Keeps this node's lease until another start of it takes over; then it returns.
-pub async fn keep_lease(
-    services: Arc<Services>,
-    broker: RedisBroker,
-    name: NodeName,
-    address: String,
-) {
-    let mut lease = Lease {
-        id: name.id,
-        generation: name.generation,
-        address,
-        version: env!("CARGO_PKG_VERSION").into(),
-        protocol: PROTOCOL,
-        started_at: now_ms(),
-        load: Load::default(),
-    };
+pub async fn keep_lease(services: Arc<Services>, broker: RedisBroker) {
     // People of an earlier start of this node are not ours. Tried again with the lease.
     let mut is_first = true;
     loop {
-        lease.load = load(&services).await;
+        let lease = lease_of(&services).await;
         if is_first && broker.forget_people().await.is_err() {
             tokio::time::sleep(RETRY_INTERVAL).await;
             continue;
@@ -77,8 +62,16 @@ async fn catch_up_settings(services: &Services, leases: &[Lease]) {
     }
 }
 
+/// What this node would say of itself now.
+pub async fn lease_of(services: &Services) -> Lease {
+    Lease {
+        load: load_of(services).await,
+        ..services.itself.clone()
+    }
+}
+
 /// How much this node has to do.
-async fn load(services: &Services) -> Load {
+async fn load_of(services: &Services) -> Load {
     let mut load = Load {
         draining: services.draining.load(Ordering::Relaxed),
         settings_version: services.settings.version(),
@@ -94,11 +87,18 @@ async fn load(services: &Services) -> Load {
             load.rooms += holds.rooms;
         }
     }
-    if let Some(cluster) = &services.cluster
-        && let Ok(holds) = cluster.write_back.send(write_back::Observe).await
-    {
-        load.backlog = holds.backlog;
-        load.oldest_unflushed_ms = holds.oldest_unflushed.as_millis() as u64;
+    match &services.cluster {
+        Some(cluster) => {
+            if let Ok(holds) = cluster.write_back.send(write_back::Observe).await {
+                load.backlog = holds.backlog;
+                load.oldest_unflushed_ms = holds.oldest_unflushed.as_millis() as u64;
+            }
+        }
+        None => {
+            if let Ok(holds) = services.persistence.send(persistence::Observe).await {
+                load.backlog = holds.backlog;
+            }
+        }
     }
     load
 }

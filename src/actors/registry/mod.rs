@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 pub use self::broker::{Broker, Head, PageOf, Ring};
 use self::cluster::Cluster;
 pub use self::cluster::Order;
-pub use self::heartbeat::keep_lease;
+pub use self::heartbeat::{keep_lease, lease_of};
 pub use self::interest::{Change, Heard, Interest, Known};
 pub use self::local::LocalBroker;
 pub use self::message::*;

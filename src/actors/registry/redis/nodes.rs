@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::reply::texts;
 use super::{Inner, RedisBroker, RedisError, keys};
+use crate::clock::now_ms;
 use crate::error::Result;
 use crate::protocol::Presence;
 use crate::protocol::envelope::{self, Came, Envelope, Says};
@@ -53,6 +54,21 @@ pub struct Lease {
     /// How much it has to do.
     #[serde(flatten)]
     pub load: Load,
+}
+
+impl Lease {
+    /// Of a node that starts now and listens at this address.
+    pub fn new(name: NodeName, address: String) -> Self {
+        Self {
+            id: name.id,
+            generation: name.generation,
+            address,
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocol: PROTOCOL,
+            started_at: now_ms(),
+            load: Load::default(),
+        }
+    }
 }
 
 /// How much a node has to do.
