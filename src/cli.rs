@@ -3,6 +3,8 @@
 //! Exit codes: 0 done, or stopped as asked · 1 something failed · 2 a flag or setting is
 //! wrong · 3 the database cannot be used · 4 the address cannot be listened on.
 
+mod nodes;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,6 +62,10 @@ enum Command {
     Serve,
     /// Bring the database to the form that this version needs
     Migrate,
+    /// List the nodes of the cluster, or those that a user is on
+    Nodes(nodes::NodesArgs),
+    /// Tell a node to send its people to others and to end; waits until it has
+    Drain(nodes::DrainArgs),
     /// Print an access token that is signed with the node's key
     Token(TokenArgs),
     /// Print every setting that holds, and where it came from
@@ -137,6 +143,8 @@ impl Cli {
             None | Some(Command::Serve) => System::new().block_on(serve(config, demo)),
             Some(Command::Migrate) => migrate(&config),
             Some(Command::Token(token)) => print_token(&config, token),
+            Some(Command::Nodes(args)) => System::new().block_on(nodes::nodes(&config, args)),
+            Some(Command::Drain(args)) => System::new().block_on(nodes::drain(&config, args)),
             Some(Command::Config { .. }) => {
                 print_config(&config);
                 Ok(())

@@ -11,6 +11,7 @@ mod hot_log;
 mod keys;
 mod link;
 mod listener;
+mod looking;
 mod nodes;
 mod reading;
 mod rebuilding;
@@ -22,7 +23,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use redis::Client;
+pub use redis::Client;
 use tokio::sync::Notify;
 
 pub use self::check::{RedisError, open};
@@ -30,8 +31,9 @@ use self::hearing::EarOf;
 pub use self::hearing::Hearers;
 use self::link::Link;
 use self::listener::Listener;
+pub use self::looking::{Seen, is_on, list_nodes};
 pub(super) use self::nodes::Kept;
-pub use self::nodes::{Lease, Load, NodeName, PROTOCOL, list_nodes, order};
+pub use self::nodes::{Lease, Load, NodeName, PROTOCOL, order};
 use self::scripts::Life;
 use super::broker::{Broker, Head, PageOf};
 use crate::actors::persistence::write_back::{self, Backlog, WriteBack};

@@ -266,7 +266,7 @@ impl Inner {
     }
 }
 
-fn read_lease(answer: Value) -> Option<Lease> {
+pub(super) fn read_lease(answer: Value) -> Option<Lease> {
     let text: Option<String> = redis::from_redis_value(answer).ok()?;
     serde_json::from_str(&text?).ok()
 }
@@ -278,28 +278,6 @@ fn seen(presence: Presence, text: Option<&str>) -> String {
 
 fn read_seen(value: &str) -> Option<(Presence, Option<String>)> {
     serde_json::from_str(value).ok()
-}
-
-/// Every node with a lease, for a command that is no node itself.
-pub async fn list_nodes(client: &Client) -> Result<Vec<Lease>, RedisError> {
-    let mut connection = super::check::connect(client).await?;
-    let refused = |error| RedisError::unreachable(client, &error);
-    let ids: Vec<String> = redis::cmd("SMEMBERS")
-        .arg(keys::NODES)
-        .query_async(&mut connection)
-        .await
-        .map_err(refused)?;
-    let mut leases = Vec::new();
-    for id in ids {
-        let lease: Value = redis::cmd("GET")
-            .arg(keys::lease(&id))
-            .query_async(&mut connection)
-            .await
-            .map_err(refused)?;
-        leases.extend(read_lease(lease));
-    }
-    leases.sort_by(|a: &Lease, b| a.id.cmp(&b.id));
-    Ok(leases)
 }
 
 /// Sends an order to a node, for a command that is no node itself. False when nobody heard.
