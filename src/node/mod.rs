@@ -20,7 +20,7 @@ use self::peers::Refusals;
 use crate::actors::persistence::{Flush, write_back};
 use crate::actors::registry::redis::{self, Lease, NodeName, RedisError};
 use crate::actors::registry::{Order, keep_lease};
-use crate::actors::{Reply, Services, hub, tell_notices};
+use crate::actors::{Cluster, Reply, Services, hub, tell_notices};
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::db::{Db, OpenError, OpenOptions};
@@ -179,7 +179,7 @@ impl Node {
     /// are any; what is not written yet is written. REST is served until the end.
     pub async fn stop(self) {
         let moves = match &self.services.cluster {
-            Some(cluster) => cluster.broker.has_others(),
+            Some(cluster) => others_stay(cluster).await,
             None => false,
         };
         self.stop_with(moves).await;
@@ -242,6 +242,16 @@ impl Node {
         {
             log::info!("some clients did not close in time");
         }
+    }
+}
+
+/// Is there a node that people can move to, and that is not about to stop itself?
+async fn others_stay(Cluster { broker, .. }: &Cluster) -> bool {
+    match broker.nodes().await {
+        Ok(leases) => leases
+            .iter()
+            .any(|lease| !broker.is_this_node(&lease.id) && !lease.load.draining),
+        Err(_) => broker.has_others(),
     }
 }
 

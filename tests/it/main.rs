@@ -21,6 +21,7 @@ mod crash;
 mod drain;
 mod faults;
 mod migrations;
+mod ops;
 mod protocol;
 mod python;
 mod rest;
