@@ -2,7 +2,9 @@
 
 use tokio::process::Command;
 
-use crate::support::{Backend, World, in_a_runtime, run_script};
+use crate::support::{
+    Backend, Balancer, Cluster, World, in_a_runtime, run_script, run_script_with,
+};
 
 #[test]
 fn two_people_chat_in_the_browser() {
@@ -15,6 +17,31 @@ fn two_people_chat_in_the_browser() {
             .args(["tests/web/run.mjs", &node.url(), "--restart-hook"])
             .env("CHROMIUM", browser());
         run_script(command, &mut node).await;
+    });
+}
+
+#[test]
+fn a_rolling_restart_of_three_nodes_is_no_more_than_a_short_reconnecting() {
+    in_a_runtime(async || {
+        let mut cluster = Cluster::start(0, 7).await;
+        cluster.world.set("MADANG_DRAIN_SECONDS", "4");
+        for _ in 0..3 {
+            cluster.add().await;
+        }
+        let balancer = Balancer::before(cluster.doors()).await;
+        let mut command = Command::new("node");
+        command
+            .args(["tests/web/run.mjs", &balancer.url(), "--restart-hook"])
+            .arg("--steps=rolling")
+            .env("CHROMIUM", browser());
+        run_script_with(command, async || {
+            for node in &mut cluster.nodes {
+                let ended = node.terminate().await;
+                assert!(ended.success(), "{ended}");
+                node.restart().await;
+            }
+        })
+        .await;
     });
 }
 

@@ -1,6 +1,6 @@
 // Two people use the web client in a real browser, through everything that it can do.
 //
-//   node tests/web/run.mjs http://127.0.0.1:8080 [--restart-hook]
+//   node tests/web/run.mjs http://127.0.0.1:8080 [--restart-hook] [--steps=rolling]
 //
 // CHROMIUM names the browser (default /usr/bin/chromium), SHOTS a folder for screenshots.
 // With --restart-hook, `RESTART` on a line of stdout asks whoever started this to kill and
@@ -20,8 +20,11 @@ import { keyboard } from "./steps/keyboard.mjs";
 import { looks } from "./steps/looks.mjs";
 import { injection } from "./steps/injection.mjs";
 import { account } from "./steps/account.mjs";
+import { rolling } from "./steps/rolling.mjs";
 
 const STEPS = { door, rooms, talk, history, protocol, trouble, keyboard, looks, injection, account };
+// For clusters only, and by name.
+const NAMED = { rolling };
 const STEP_MS = 180_000;
 const FLAGS = [
   "--no-sandbox",
@@ -56,7 +59,9 @@ async function main([base, ...options]) {
   const restart = options.includes("--restart-hook") ? askForRestart : null;
   const world = new World({ browser, base, restart, shots: process.env.SHOTS });
   try {
-    for (const [name, step] of Object.entries(STEPS)) {
+    const named = options.find((option) => option.startsWith("--steps="));
+    const steps = named ? { [named.slice(8)]: NAMED[named.slice(8)] } : STEPS;
+    for (const [name, step] of Object.entries(steps)) {
       world.step = name;
       await within(STEP_MS, step(world));
       await world.checkPages();

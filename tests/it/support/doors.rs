@@ -26,6 +26,11 @@ impl Doors {
         (number, doors[number].clone())
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.read().expect("nobody panics with it").len()
+    }
+
     /// Any door, but another than this one if there is one.
     pub fn other(&self, than: usize, random: &mut StdRng) -> (usize, String) {
         let count = self.0.read().expect("nobody panics with it").len();

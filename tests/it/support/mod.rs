@@ -1,5 +1,6 @@
 //! What the system tests stand on: real processes, typed clients, and a judge.
 
+mod balancer;
 mod checker;
 mod client;
 mod cluster;
@@ -19,6 +20,7 @@ mod view;
 mod wait;
 mod world;
 
+pub use balancer::Balancer;
 pub use checker::{
     History, Published, assert_all_told, assert_clean, judge, read_history, read_log,
 };
@@ -32,7 +34,7 @@ pub use proxy::Proxy;
 pub use publisher::{Goals, Plan, Publisher, assert_in_order};
 pub use redis::Redis;
 pub use rest::{Answer, Rest, answer};
-pub use script::run_script;
+pub use script::{run_script, run_script_with};
 pub use token::{Claims, SECRET, new_client_id, now_ms, sign};
 pub use view::{Event, RoomView};
 pub use wait::{eventually, free_port, seconds};

@@ -12,7 +12,12 @@ use super::{TestNode, seconds};
 const RESTART: &str = "RESTART";
 
 /// Runs the program to its end, which must be a success. Its words go to our output.
-pub async fn run_script(mut command: Command, node: &mut TestNode) {
+pub async fn run_script(command: Command, node: &mut TestNode) {
+    run_script_with(command, async || node.restart().await).await;
+}
+
+/// The same; what it asks for when it wants a restart is done by `restart`.
+pub async fn run_script_with(mut command: Command, mut restart: impl AsyncFnMut()) {
     let mut program = command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::piped())
@@ -26,7 +31,7 @@ pub async fn run_script(mut command: Command, node: &mut TestNode) {
         while let Some(line) = lines.next_line().await.expect("lines of text") {
             println!("  {line}");
             if line == RESTART {
-                node.restart().await;
+                restart().await;
                 answers.write_all(b"done\n").await.expect("it listens");
             }
         }
