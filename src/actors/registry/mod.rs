@@ -20,7 +20,7 @@ mod people;
 pub mod redis;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub struct Registry {
     rooms: HashMap<RoomId, Addr<Room>>,
     /// Users who are connected to this node.
     users: HashMap<UserId, Addr<User>>,
+    /// Rooms whose log is being read on.
+    refilling: HashSet<RoomId>,
     /// The other nodes; `None` when there are none.
     cluster: Option<Cluster>,
 }
@@ -90,6 +92,7 @@ impl Registry {
             interest: Interest::default(),
             rooms: HashMap::new(),
             users: HashMap::new(),
+            refilling: HashSet::new(),
             cluster,
         }
     }
@@ -140,20 +143,35 @@ impl Registry {
         }
     }
 
-    /// Reads what was missed and hears it as if it had rung.
+    /// Reads what was missed and hears it as if it had rung; once at a time for each room.
     fn refill(&mut self, room: RoomId, after: Seq, ctx: &mut Context<Self>) {
+        if !self.refilling.insert(room) {
+            return;
+        }
         let reading = self.broker.read(room, after, MAX_EVENTS);
         ctx.spawn(
             reading
                 .into_actor(self)
                 .map(move |missed, registry, ctx| match missed {
-                    Ok(events) if events.is_empty() => {}
-                    Ok(events) => registry.hear(room, None, events, ctx),
+                    Ok(events) => registry.refilled(room, events, ctx),
                     Err(error) => {
-                        log::debug!("room={room} seq={after} could not be read on: {error}")
+                        registry.refilling.remove(&room);
+                        log::debug!("room={room} seq={after} could not be read on: {error}");
                     }
                 }),
         );
+    }
+
+    fn refilled(&mut self, room: RoomId, events: Vec<Event>, ctx: &mut Context<Self>) {
+        self.refilling.remove(&room);
+        let Some(last) = events.last().map(Event::seq) else {
+            return;
+        };
+        let more = events.len() == MAX_EVENTS;
+        self.hear(room, None, events, ctx);
+        if more {
+            self.refill(room, last, ctx);
+        }
     }
 
     fn tell_news(&mut self) {

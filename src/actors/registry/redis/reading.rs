@@ -14,6 +14,9 @@ use crate::failpoint;
 use crate::ids::{Epoch, RoomId, Seq};
 use crate::protocol::{Event, MAX_EVENTS};
 
+/// Most rooms in one call: Redis does nothing else meanwhile.
+const HEADS_AT_ONCE: usize = 500;
+
 /// What became of a seed.
 pub(super) enum Seeded {
     /// The room is in Redis.
@@ -171,6 +174,13 @@ impl Inner {
         for room in rooms {
             buckets.entry(keys::bucket(room)).or_default().push(room);
         }
+        let buckets: Vec<(u64, Vec<RoomId>)> = buckets
+            .into_iter()
+            .flat_map(|(bucket, rooms)| {
+                let parts: Vec<_> = rooms.chunks(HEADS_AT_ONCE).map(<[_]>::to_vec).collect();
+                parts.into_iter().map(move |rooms| (bucket, rooms))
+            })
+            .collect();
         let calls = buckets.iter().map(|(bucket, rooms)| {
             let of_rooms = rooms.iter().map(|room| keys::room(*room));
             let of_heads: Vec<_> = std::iter::once(keys::life(*bucket))
@@ -181,7 +191,7 @@ impl Inner {
         let answers = self.link.run_all(calls.collect()).await;
         let answers = answers.map_err(|fault| self.refused(&fault))?;
         let (mut heads, mut cold) = (Vec::new(), Vec::new());
-        for (rooms, answer) in buckets.into_values().zip(answers) {
+        for ((_, rooms), answer) in buckets.into_iter().zip(answers) {
             let words = answer
                 .and_then(texts)
                 .map_err(|fault| self.refused(&fault))?;
