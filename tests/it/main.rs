@@ -26,6 +26,7 @@ mod protocol;
 mod python;
 mod rest;
 mod resume;
+mod scripts;
 mod security;
 mod settings;
 mod slow;

@@ -1,8 +1,6 @@
 //! Mistakes that can be switched on. Each is a rule of the protocol left out; a simulation
 //! that does not notice is worth nothing.
 
-use super::faults::Fault;
-
 /// One rule left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Bug {
@@ -69,40 +67,4 @@ pub(crate) enum Bug {
     LeadUnseen,
     /// What stands behind a change of membership in one append is decided before it.
     BatchBehindChange,
-}
-
-impl Bug {
-    /// All that can be switched on, each with a kind of fault that shows it.
-    pub(crate) const ALL: &[(Bug, Fault)] = &[
-        (Bug::TrimPastFlushed, Fault::BadNetwork),
-        (Bug::LoadAgain, Fault::LoseAt),
-        (Bug::NoBasis, Fault::CutDoorbell),
-        (Bug::NoMembers, Fault::StopAt),
-        (Bug::DatabaseFirst, Fault::SlowAndLoss),
-        (Bug::DedupeByTime, Fault::Calm),
-        (Bug::NewNameAfterLoss, Fault::BadNetwork),
-        (Bug::NoSweep, Fault::KillAll),
-        (Bug::FlushedToHead, Fault::PostgresAway),
-        (Bug::OldSeed, Fault::LostTwice),
-        (Bug::NoHeads, Fault::CutDoorbell),
-        (Bug::StaleNo, Fault::CutDoorbell),
-        (Bug::NoLifeInDatabase, Fault::StopAndLoseAt),
-        (Bug::FloorStays, Fault::Calm),
-        (Bug::FutureForgotten, Fault::WrongClocks),
-        (Bug::SeedWithoutFloor, Fault::RedisLosesTail),
-        (Bug::RingsWithoutLife, Fault::StopAndLoseAt),
-        (Bug::LateAnswers, Fault::LoseAt),
-        (Bug::CheckedForEver, Fault::LoseAt),
-        (Bug::NoSalvage, Fault::RedisRestarts),
-        (Bug::NoBarrier, Fault::RedisEmpty),
-        (Bug::LateForgets, Fault::StopAndLoseAt),
-        (Bug::SameEpoch, Fault::StopAndLoseAt),
-        (Bug::PlaceholderConflicts, Fault::Poison),
-        (Bug::ReadsUnfenced, Fault::StopAndLoseAt),
-        (Bug::DeliverPastHole, Fault::CutDoorbell),
-        (Bug::EarlyAck, Fault::Calm),
-        (Bug::BatchBehindChange, Fault::StopAcrossRebuild),
-        (Bug::LeadUnseen, Fault::SlowAt),
-        (Bug::AckUnheld, Fault::SlowAndLoss),
-    ];
 }

@@ -1,5 +1,6 @@
 //! The kinds of things that go wrong.
 
+use super::bugs::Bug;
 use super::time::{Ms, Time};
 
 /// A kind of fault.
@@ -213,3 +214,37 @@ impl Weather {
         weather
     }
 }
+
+/// All that can be switched on, each with a kind of fault that shows it.
+pub(crate) const BUGS: &[(Bug, Fault)] = &[
+    (Bug::TrimPastFlushed, Fault::BadNetwork),
+    (Bug::LoadAgain, Fault::LoseAt),
+    (Bug::NoBasis, Fault::CutDoorbell),
+    (Bug::NoMembers, Fault::StopAt),
+    (Bug::DatabaseFirst, Fault::SlowAndLoss),
+    (Bug::DedupeByTime, Fault::Calm),
+    (Bug::NewNameAfterLoss, Fault::BadNetwork),
+    (Bug::NoSweep, Fault::KillAll),
+    (Bug::FlushedToHead, Fault::PostgresAway),
+    (Bug::OldSeed, Fault::LostTwice),
+    (Bug::NoHeads, Fault::CutDoorbell),
+    (Bug::StaleNo, Fault::CutDoorbell),
+    (Bug::NoLifeInDatabase, Fault::StopAndLoseAt),
+    (Bug::FloorStays, Fault::Calm),
+    (Bug::FutureForgotten, Fault::WrongClocks),
+    (Bug::SeedWithoutFloor, Fault::RedisLosesTail),
+    (Bug::RingsWithoutLife, Fault::StopAndLoseAt),
+    (Bug::LateAnswers, Fault::LoseAt),
+    (Bug::CheckedForEver, Fault::LoseAt),
+    (Bug::NoSalvage, Fault::RedisRestarts),
+    (Bug::NoBarrier, Fault::RedisEmpty),
+    (Bug::LateForgets, Fault::StopAndLoseAt),
+    (Bug::SameEpoch, Fault::StopAndLoseAt),
+    (Bug::PlaceholderConflicts, Fault::Poison),
+    (Bug::ReadsUnfenced, Fault::StopAndLoseAt),
+    (Bug::DeliverPastHole, Fault::CutDoorbell),
+    (Bug::EarlyAck, Fault::Calm),
+    (Bug::BatchBehindChange, Fault::StopAcrossRebuild),
+    (Bug::LeadUnseen, Fault::SlowAt),
+    (Bug::AckUnheld, Fault::SlowAndLoss),
+];

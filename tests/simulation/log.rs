@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::time::Ms;
-
+/// Milliseconds.
+pub(crate) type Ms = i64;
 /// A room; each has a bucket of its own.
 pub(crate) type Room = u8;
 /// Somebody.

@@ -21,7 +21,7 @@ use std::env;
 use std::fmt::Debug;
 
 use bugs::Bug;
-use faults::Fault;
+use faults::{BUGS, Fault};
 use world::{END, World};
 
 /// Runs per kind of fault, unless `SIM_SEEDS` says otherwise.
@@ -74,7 +74,7 @@ fn asked_for() -> Vec<(Fault, u64)> {
 
 #[test]
 fn whatever_goes_wrong_it_is_clean_in_the_end() {
-    let bugs: Vec<Bug> = Bug::ALL.iter().map(|(bug, _)| *bug).collect();
+    let bugs: Vec<Bug> = BUGS.iter().map(|(bug, _)| *bug).collect();
     let bug = one_of(&bugs, "SIM_BUG").unwrap_or(Bug::None);
     let traced = env::var("SIM_TRACE").is_ok();
     let (mut runs, mut failures) = (0, Vec::new());
@@ -94,7 +94,7 @@ fn whatever_goes_wrong_it_is_clean_in_the_end() {
 #[test]
 fn every_rule_is_needed() {
     let mut unnoticed = Vec::new();
-    for (bug, fault) in Bug::ALL {
+    for (bug, fault) in BUGS {
         let mut seeds = (0..SHOWS_WITHIN).map(|index| seed_of(*fault, index));
         let shows = seeds.find_map(|seed| {
             let wrong = run(seed, *fault, *bug, false).0;

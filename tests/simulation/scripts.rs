@@ -5,8 +5,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::bugs::Bug;
-use super::log::{Draft, Epoch, Event, Fold, Kind, Life, Name, Person, Room, Seq};
-use super::time::Ms;
+use super::log::{Draft, Epoch, Event, Fold, Kind, Life, Ms, Name, Person, Room, Seq};
 
 /// How long things last.
 #[derive(Debug, Clone, Copy)]
@@ -193,8 +192,8 @@ impl Keys {
             return Err(No::Ask(asks, now));
         }
         let before = hot.head;
-        hot.at = hot.at.max(now);
-        let fates = append.drafts.iter().map(|(draft, _)| place(hot, draft));
+        let at = hot.at.max(now);
+        let fates = append.drafts.iter().map(|(draft, _)| place(hot, draft, at));
         let fates = fates.collect();
         let events = hot.after(before);
         let became_dirty = !events.is_empty() && before == hot.flushed;
@@ -318,20 +317,23 @@ fn asks(hot: &Hot, now: Ms, spans: &Spans, bug: Bug, drafts: &[(Draft, Ms)]) -> 
         let was_ahead = hot.ahead.get(&draft.name.0);
         draft.made_at <= hot.floor || ahead || was_ahead.is_some_and(|at| draft.made_at <= *at)
     };
-    let fresh = |checked: Ms| {
-        checked != 0 && (now - checked <= spans.checked || bug == Bug::CheckedForEver)
-    };
-    let asks = drafts.iter().enumerate().filter(|(_, (draft, checked))| {
-        !hot.ids.contains_key(&draft.name) && unknown(draft) && !fresh(*checked)
-    });
-    match bug {
-        Bug::DedupeByTime => Vec::new(),
-        _ => asks.map(|(index, _)| index).collect(),
+    let fresh =
+        |checked: Ms| checked != 0 && (now - checked < spans.checked || bug == Bug::CheckedForEver);
+    let mut asks = Vec::new();
+    let mut here = Vec::new();
+    for (index, (draft, checked)) in drafts.iter().enumerate() {
+        let known = hot.ids.contains_key(&draft.name) || here.contains(&draft.name);
+        if !known && unknown(draft) && !fresh(*checked) && bug != Bug::DedupeByTime {
+            asks.push(index);
+        } else {
+            here.push(draft.name);
+        }
     }
+    asks
 }
 
 /// Gives one draft its place, or the one that it has.
-fn place(hot: &mut Hot, draft: &Draft) -> Fate {
+fn place(hot: &mut Hot, draft: &Draft, at: Ms) -> Fate {
     if let Some((seq, at, kind)) = hot.ids.get(&draft.name) {
         return match *kind == draft.kind {
             true => Fate::Duplicate(*seq, *at),
@@ -340,7 +342,8 @@ fn place(hot: &mut Hot, draft: &Draft) -> Fate {
     }
     hot.head += 1;
     hot.n += i64::from(draft.kind == Kind::Message);
-    let (seq, n, at, draft) = (hot.head, hot.n, hot.at, *draft);
+    hot.at = at;
+    let (seq, n, draft) = (hot.head, hot.n, *draft);
     match draft.kind {
         Kind::Kick => (hot.rights, hot.members) = (seq, seq),
         Kind::Join => hot.members = seq,

@@ -12,8 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Milliseconds of the simulation.
-pub(crate) type Ms = i64;
+pub(crate) use super::log::Ms;
 /// Who a task belongs to: a node's process, or [`NOBODY`].
 pub(crate) type Owner = usize;
 /// The owner of those who are never killed: people, faults.
