@@ -12,7 +12,7 @@ use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
 use crate::protocol::envelope::Passing;
 use crate::protocol::{Event, Presence};
 
-/// Drafts for a room's log (see [`Broker::append`]).
+/// Drafts for a room's log (see [`super::Broker::append`]).
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Append {
