@@ -95,19 +95,7 @@ impl Room {
     }
 
     fn do_certain(&mut self, command: Command, ctx: &mut Context<Self>) {
-        let appends = matches!(
-            command,
-            Command::Publish { .. }
-                | Command::Found { .. }
-                | Command::Join { .. }
-                | Command::Add { .. }
-                | Command::Leave { .. }
-                | Command::Resign { .. }
-                | Command::Kick { .. }
-                | Command::SetRole { .. }
-                | Command::Change { .. }
-        );
-        if appends {
+        if command.appends() {
             self.appends.push(command, true);
             self.append(ctx);
         } else {

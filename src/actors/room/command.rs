@@ -176,6 +176,31 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Does it want to append to the log?
+    pub(super) fn appends(&self) -> bool {
+        match self {
+            Command::Found { .. }
+            | Command::Join { .. }
+            | Command::Add { .. }
+            | Command::Leave { .. }
+            | Command::Resign { .. }
+            | Command::Kick { .. }
+            | Command::SetRole { .. }
+            | Command::Change { .. }
+            | Command::Publish { .. } => true,
+            Command::Subscribe { .. }
+            | Command::Unsubscribe { .. }
+            | Command::Read { .. }
+            | Command::Typing { .. }
+            | Command::GetHistory { .. }
+            | Command::GetMembers { .. }
+            | Command::Describe { .. }
+            | Command::HubEmpty { .. } => false,
+        }
+    }
+}
+
 /// A message on its way into the log.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields of `publish` in docs/PROTOCOL.md")]

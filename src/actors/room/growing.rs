@@ -9,7 +9,7 @@ use super::appends::Plan;
 use super::command::Command;
 use super::state::{Applied, RoomState};
 use super::{Reply, Room};
-use crate::actors::registry;
+use crate::actors::{Refuse, registry};
 use crate::clock;
 use crate::db::{Append, Appended, Fate};
 use crate::error::Error;
@@ -27,6 +27,11 @@ const RETRY_AFTER_MS: u64 = 1000;
 impl Room {
     /// Takes a command that appends.
     pub(super) fn push_append(&mut self, command: Command, ctx: &mut Context<Self>) {
+        if let Command::Publish { .. } = command
+            && let Err(error) = self.services.rates.room_publish.check(&self.id)
+        {
+            return command.refuse(error);
+        }
         let certain = !self.services.is_shared();
         self.appends.push(command, certain);
         self.append(ctx);

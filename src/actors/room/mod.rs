@@ -219,29 +219,7 @@ impl Room {
             }
             Command::Describe { asker, reply_to } => reply_to.send(self.describe(asker)),
             Command::HubEmpty { worker, subscribed } => self.audience.hub_empty(worker, subscribed),
-            Command::Publish {
-                asker,
-                message,
-                reply_to,
-            } => match self.services.rates.room_publish.check(&self.id) {
-                Ok(()) => {
-                    let command = Command::Publish {
-                        asker,
-                        message,
-                        reply_to,
-                    };
-                    self.push_append(command, ctx);
-                }
-                Err(error) => reply_to.refuse(error),
-            },
-            Command::Found { .. }
-            | Command::Join { .. }
-            | Command::Add { .. }
-            | Command::Leave { .. }
-            | Command::Resign { .. }
-            | Command::Kick { .. }
-            | Command::SetRole { .. }
-            | Command::Change { .. } => self.push_append(command, ctx),
+            appends => self.push_append(appends, ctx),
         }
     }
 
