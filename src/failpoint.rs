@@ -32,8 +32,8 @@ fn act(name: &str) -> Option<String> {
     static READ: Once = Once::new();
     READ.call_once(read_environment);
     let word = fail::eval(name, |word| word)??;
-    log::warn!("failpoint={name} action={word}");
     if word == ABORT {
+        log::warn!("failpoint={name} action={word}");
         abort();
     }
     Some(word)

@@ -32,6 +32,7 @@ use super::directory::RetireRoom;
 use super::registry::{self, Known};
 use super::{Refuse, Reply, Services, context, hub, send_always};
 use crate::error::Error;
+use crate::failpoint;
 use crate::ids::{RoomId, Seq, UserId};
 use crate::protocol::{Event, MAX_EVENTS, Presence};
 
@@ -274,6 +275,7 @@ impl Handler<Command> for Room {
     fn handle(&mut self, command: Command, ctx: &mut Context<Self>) {
         self.handled += 1;
         self.used = Instant::now();
+        failpoint::at("room::command");
         self.handle_command(command, ctx);
         if self.state.is_none() {
             // It may be made, or be readable, the next time that somebody asks.

@@ -8,6 +8,7 @@ use super::Session;
 use crate::actors::room::{Asker, Command as RoomCommand};
 use crate::actors::{Handle, user};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::ids::RoomId;
 use crate::protocol::{
     Answer, Command, Context as FrameContext, ErrorCode, Refusal, ServerFrame, parse,
@@ -28,6 +29,7 @@ pub(super) struct Request {
 impl Session {
     /// Serves one frame.
     pub(super) fn on_text(&mut self, text: &str, ctx: &mut actix::Context<Self>) {
+        failpoint::at("session::frame");
         let frame = parse(text);
         let context = frame.context;
         let Some(asker) = self.asker() else {

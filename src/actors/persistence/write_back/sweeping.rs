@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::{Flush, Phase, WriteBack, refuse_all};
+use crate::failpoint;
 
 /// How long a node that stops goes on writing rooms in which others append.
 const GRACE: Duration = Duration::from_secs(2);
@@ -52,7 +53,9 @@ impl WriteBack {
             actor.sweeping = false;
             if let Ok(rooms) = stuck
                 && actor.generation == generation
+                && !rooms.is_empty()
             {
+                failpoint::at("write_back::before_sweep");
                 actor.counts.swept += actor.tails.adopt(&rooms, Instant::now()) as u64;
                 actor.pump(ctx);
             }

@@ -14,6 +14,7 @@ use super::{Inner, keys};
 use crate::actors::persistence::write_back;
 use crate::actors::registry::broker::Ring;
 use crate::actors::registry::told::{ForgetRooms, FromNode, Over, Passed};
+use crate::failpoint;
 use crate::ids::{Epoch, RoomId};
 use crate::protocol::Event;
 use crate::protocol::envelope::{self, Envelope, RoomNews};
@@ -74,6 +75,9 @@ impl Ear for EarOf {
 impl EarOf {
     fn hear_room(&self, room: RoomId, bytes: &[u8]) {
         let inner = &self.0;
+        if failpoint::loses("redis::ring") {
+            return;
+        }
         inner.counts.rings.fetch_add(1, Ordering::Relaxed);
         let (at, news) = match envelope::decode_news(room, bytes) {
             Ok(news) => news,
