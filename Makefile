@@ -5,7 +5,7 @@
 CARGO ?= cargo
 TESTED := --locked --features failpoints
 
-.PHONY: help run cluster check test bench deny
+.PHONY: help run cluster check test faults bench deny
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -29,6 +29,10 @@ test: ## install what the tests need, then run all of them
 	scripts/needs.sh postgres redis python node chromium
 	scripts/npm.sh tests/web
 	$(CARGO) test $(TESTED) --no-fail-fast
+
+faults: ## the long form of every fault, several seeds each; takes hours
+	scripts/needs.sh postgres redis
+	CARGO=$(CARGO) scripts/faults.sh
 
 bench: ## the table of figures, each against the floor of the same run
 	$(CARGO) bench --locked --bench madang

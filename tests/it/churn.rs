@@ -66,7 +66,7 @@ async fn churn(node: &Arc<TestNode>, room: &str, world: &mut World, total: usize
 }
 
 /// One connection, ended in one of the ways that connections end.
-async fn visit(node: &TestNode, room: &str, random: &mut StdRng) {
+pub async fn visit(node: &TestNode, room: &str, random: &mut StdRng) {
     match random.random_range(0..4) {
         // Never says hello.
         0 => drop(WsClient::dial(&node.address).await),

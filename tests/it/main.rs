@@ -7,10 +7,6 @@
     unreachable_pub,
     reason = "a test fails by panicking, and a test binary exports nothing"
 )]
-#![expect(
-    dead_code,
-    reason = "some tools of the fault suite wait for the cluster that they are for"
-)]
 
 mod support;
 

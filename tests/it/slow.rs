@@ -14,7 +14,7 @@ const READERS_EACH: usize = 10;
 const MESSAGE: usize = 30 * 1024;
 /// Messages before the node's memory is looked at, and again after it: as many as a room keeps
 /// at hand, and more than the system buffers for one socket.
-const BURST: usize = 200;
+pub const BURST: usize = 200;
 const MIB: u64 = 1024 * 1024;
 
 #[test]
@@ -100,7 +100,7 @@ async fn subscribed(node: &TestNode, room: &str, sub: &str, count: usize) -> Vec
     .await
 }
 
-async fn narrow(node: &TestNode, room: &str, sub: &str, count: usize) -> Vec<WsClient> {
+pub async fn narrow(node: &TestNode, room: &str, sub: &str, count: usize) -> Vec<WsClient> {
     join_all((0..count).map(async |_| {
         let mut client = WsClient::dial_narrow(&node.address).await;
         client.hello(&node.token(sub)).await;
@@ -111,7 +111,7 @@ async fn narrow(node: &TestNode, room: &str, sub: &str, count: usize) -> Vec<WsC
 }
 
 /// Publishes a burst; returns when every reader has all of it.
-async fn burst(ann: &mut WsClient, room: &str, readers: &mut [WsClient]) -> Vec<Published> {
+pub async fn burst(ann: &mut WsClient, room: &str, readers: &mut [WsClient]) -> Vec<Published> {
     let head = readers[0].view(room).last + BURST as u64;
     let reading = join_all(readers.iter_mut().map(|reader| reader.catch_up(room, head)));
     let writing = async {
@@ -129,7 +129,7 @@ async fn burst(ann: &mut WsClient, room: &str, readers: &mut [WsClient]) -> Vec<
 }
 
 /// Reads at last: up to the gap, then from where the stream ended. Was there a gap?
-async fn recover(client: &mut WsClient, node: &TestNode, room: &str, head: u64) -> bool {
+pub async fn recover(client: &mut WsClient, node: &TestNode, room: &str, head: u64) -> bool {
     while client.view(room).subscribed && client.view(room).last < head {
         if client.read().await.is_none() {
             // Cut before it was told: that is the other rule, and the way back is the same.

@@ -1,12 +1,19 @@
-//! A node that stands alone under the same load: killed, and ended at each fail point of the
-//! local broker. It shows the harness at work, too, with less that could be in its way.
+//! A node that stands alone under the same load, on every backend: killed, and ended at fail
+//! points. It shows the harness at work, too, with less that could be in its way.
 
 use super::load::{Load, Size};
 use super::trial::is_long;
 use crate::support::{Doors, World, on_every_pair, seconds};
 
-/// Where a node without Redis can be ended.
-const POINTS: [&str; 2] = ["local::before_write", "local::after_write"];
+/// Where a node can be ended whose log is the database.
+const LOCAL: [&str; 2] = ["local::before_write", "local::after_write"];
+/// Where a node can be ended whose log is in Redis.
+const SHARED: [&str; 4] = [
+    "redis::before_append",
+    "redis::after_append",
+    "write_back::before_write",
+    "write_back::after_flush",
+];
 
 #[test]
 fn f1_a_node_alone_is_killed_under_load() {
@@ -30,7 +37,11 @@ fn a_node_alone_ends_between_any_two_steps_of_a_write() {
     on_every_pair(async |mut world: World| {
         let mut node = world.start().await;
         let load = Load::start(Doors::of(&node), Size::of_this_run(), &mut world.random).await;
-        for point in POINTS {
+        let points = match world.durability() {
+            "db" => &LOCAL[..],
+            _ => &SHARED,
+        };
+        for point in points {
             node.set("FAILPOINTS", &format!("{point}=30*off->1*return(abort)"));
             node.restart().await;
             let status = node.end().await;

@@ -2,8 +2,15 @@
 //! of real clients, and judged afterwards. `make faults` runs the long form.
 
 mod alone;
+mod joins;
 mod judged;
 mod ledger;
 mod load;
+mod nodes;
+mod people;
+mod points;
+mod postgres;
+mod redis;
 mod tools;
 mod trial;
+mod wires;

@@ -1,12 +1,13 @@
 //! One fault in the middle of a load, with one seed or several, and how to try it again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::load::{Judged, Load, Size};
-use crate::support::{Cluster, in_a_runtime, seed};
+use crate::support::{Cluster, Setup, in_a_runtime, seconds, seed};
 
 /// Messages before the fault, and again after it, in an everyday run.
 const WARM_UP: u64 = 120;
@@ -14,6 +15,11 @@ const WARM_UP: u64 = 120;
 const LONG_WARM_UP: u64 = 3000;
 /// Seeds of one fault in a long run.
 const SEEDS: usize = 3;
+
+/// So long in an everyday run, and so long in a long one; seconds.
+pub fn for_seconds(everyday: u64, long: u64) -> Duration {
+    seconds(if is_long() { long } else { everyday })
+}
 
 /// Is this the long form (`FAULTS=long`), as `make faults` runs it?
 pub fn is_long() -> bool {
@@ -28,14 +34,9 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Nodes on a Postgres that other tests use, too.
-    pub async fn start(seed: u64) -> Self {
-        Self::on(Cluster::start(3, seed).await, seed).await
-    }
-
-    /// Nodes on a Postgres that may be hurt.
-    pub async fn start_alone(seed: u64) -> Self {
-        Self::on(Cluster::start_alone(3, seed).await, seed).await
+    /// A cluster like this, and the load of this run.
+    pub async fn start(seed: u64, setup: Setup<'_>) -> Self {
+        Self::on(Cluster::with(seed, setup).await, seed).await
     }
 
     /// A load on this cluster, which has begun.
@@ -55,6 +56,11 @@ impl Trial {
     pub async fn goes_on(&self) {
         let many = if is_long() { LONG_WARM_UP } else { WARM_UP };
         self.load.after_acks(many).await;
+    }
+
+    /// Lets a fault last.
+    pub async fn endure(&self, everyday: u64, long: u64) {
+        tokio::time::sleep(for_seconds(everyday, long)).await;
     }
 
     /// Any of the nodes.

@@ -1,5 +1,6 @@
 //! What is tried against a node, and must hold. S1, S2 … are the rows of the threat list.
 
+mod cluster;
 mod frames;
 mod guessing;
 mod origins;

@@ -21,24 +21,52 @@ pub struct Wires {
     pub postgres: Proxy,
 }
 
+/// What a cluster is to be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    pub nodes: usize,
+    /// Does it get a Postgres that may be hurt, or a database on the one that tests share?
+    pub own_postgres: bool,
+    /// Settings of all nodes.
+    pub settings: &'a [(&'a str, &'a str)],
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            own_postgres: false,
+            settings: &[],
+        }
+    }
+}
+
 impl Cluster {
     /// So many nodes, a Redis of their own, and a database on the server that tests share.
     pub async fn start(nodes: usize, seed: u64) -> Self {
-        let database = Postgres::shared().await.database().await;
-        Self::on(None, database, nodes, seed).await
+        let setup = Setup {
+            nodes,
+            ..Setup::default()
+        };
+        Self::with(seed, setup).await
     }
 
-    /// The same with a Postgres that may be hurt, too.
-    pub async fn start_alone(nodes: usize, seed: u64) -> Self {
-        let postgres = Postgres::start().await;
-        let database = postgres.database().await;
-        Self::on(Some(postgres), database, nodes, seed).await
-    }
-
-    async fn on(postgres: Option<Postgres>, database: String, nodes: usize, seed: u64) -> Self {
+    /// A cluster like this.
+    pub async fn with(seed: u64, setup: Setup<'_>) -> Self {
+        let postgres = match setup.own_postgres {
+            true => Some(Postgres::start().await),
+            false => None,
+        };
+        let database = match &postgres {
+            Some(own) => own.database().await,
+            None => Postgres::shared().await.database().await,
+        };
         let redis = Redis::start().await;
         let mut world = World::at(&database, seed);
         world.set("REDIS_URL", &redis.url());
+        for (name, value) in setup.settings {
+            world.set(name, value);
+        }
         let mut cluster = Self {
             nodes: Vec::new(),
             redis,
@@ -47,7 +75,7 @@ impl Cluster {
             database,
             doors: Doors::default(),
         };
-        for _ in 0..nodes {
+        for _ in 0..setup.nodes {
             cluster.add().await;
         }
         cluster
@@ -87,6 +115,14 @@ impl Cluster {
         let database = self.database.replace(&server, wires.postgres.address());
         let settings = [("REDIS_URL", &*redis), ("DATABASE_URL", &*database)];
         (self.add_with(&settings).await, wires)
+    }
+
+    /// Starts all nodes again, all at the same time.
+    pub async fn restart_all(&mut self) {
+        self.nodes.iter_mut().for_each(TestNode::relaunch);
+        for node in &mut self.nodes {
+            node.listening().await;
+        }
     }
 
     /// Where clients knock.

@@ -25,7 +25,7 @@ pub use checker::{
     History, Published, assert_all_told, assert_clean, judge, read_history, read_log,
 };
 pub use client::{Draft, Refusal, WsClient, upgrade};
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Setup, Wires};
 pub use doors::Doors;
 pub use embedded::EmbeddedNode;
 pub use node::TestNode;

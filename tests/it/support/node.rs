@@ -25,7 +25,7 @@ pub struct TestNode {
 }
 
 impl TestNode {
-    /// Starts a node and waits until it listens.
+    /// Starts a node and waits until it is ready.
     pub async fn start(folder: &Path, settings: BTreeMap<String, String>) -> Self {
         let mut node = Self::launch(folder, settings);
         node.listening().await;
@@ -192,7 +192,7 @@ impl TestNode {
             .unwrap_or_else(|| panic!("no {name} in\n{page}"))
     }
 
-    /// Waits until it takes connections.
+    /// Waits until it takes connections and is ready for them.
     pub async fn listening(&mut self) {
         self.address = eventually("the node listens", seconds(20), async || {
             let log = self.log();
@@ -204,6 +204,12 @@ impl TestNode {
             let (line, _) = after.split_once('\n')?;
             let address = line.split(|sign: char| !sign.is_ascii_digit() && !".:".contains(sign));
             address.map(str::to_owned).next()
+        })
+        .await;
+        let page = format!("{}/readyz", self.url());
+        eventually("the node is ready", seconds(20), async || {
+            let answer = reqwest::get(&page).await.ok()?;
+            answer.status().is_success().then_some(())
         })
         .await;
     }

@@ -1,6 +1,6 @@
 //! Somebody who writes without pause and repeats until every message is acknowledged.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ use super::{Claims, Doors, Published, TestNode, WsClient, seconds, sign};
 const MOST_WAITING: usize = 64;
 /// A node that has said nothing for so long, though it was asked, is taken for dead.
 const SILENCE: Duration = seconds(8);
+
+/// Everything that is to be acknowledged or read at the end has come by then.
+const LAST_WORDS: Duration = seconds(20);
 
 /// Who writes, where, and how fast.
 pub struct Plan {
@@ -52,12 +55,15 @@ struct Watched {
     quiet: AtomicBool,
     /// Where every room has to have come to before the end; none until the end is near.
     goals: Mutex<Option<Goals>>,
+    /// What is still to come to before the end.
+    lacking: Mutex<String>,
     drop_out: AtomicBool,
     connected: AtomicBool,
     door: AtomicUsize,
     waiting: AtomicUsize,
     acknowledged: AtomicU64,
-    refusals: AtomicU64,
+    /// How often which error said "not now".
+    refusals: Mutex<BTreeMap<String, u64>>,
     moves: AtomicU64,
 }
 
@@ -107,9 +113,10 @@ impl Publisher {
         self.watched.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// How many answers were "not now".
-    pub fn refusals(&self) -> u64 {
-        self.watched.refusals.load(Ordering::Relaxed)
+    /// How often which error has said "not now".
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        let refusals = self.watched.refusals.lock();
+        refusals.expect("nobody panics with it").clone()
     }
 
     /// How often it had to connect again.
@@ -148,7 +155,13 @@ impl Publisher {
     pub async fn leave_at(self, goals: Goals) -> (Vec<Published>, WsClient) {
         self.be_quiet();
         *self.watched.goals.lock().expect("nobody panics with it") = Some(goals);
-        self.task.await.expect("a publisher does not fail")
+        let left = timeout(3 * LAST_WORDS, self.task)
+            .await
+            .unwrap_or_else(|_| {
+                let lacking = self.watched.lacking.lock();
+                panic!("never came to the end: {}", lacking.expect("a text"))
+            });
+        left.expect("a publisher does not fail")
     }
 }
 
@@ -198,14 +211,25 @@ impl Work {
 
     fn is_done(&self) -> bool {
         let goals = self.watched.goals.lock().expect("nobody panics with it");
-        let is_there = |(room, (epoch, seq)): (&String, &(String, u64))| {
-            let view = self.client.rooms.get(room);
-            view.is_none_or(|view| view.subscribed && (&view.epoch, view.last) == (epoch, *seq))
+        let Some(goals) = goals.as_ref() else {
+            return false;
         };
-        self.waiting.is_empty()
-            && goals
-                .as_ref()
-                .is_some_and(|goals| goals.iter().all(is_there))
+        let lacks = |(room, (epoch, seq)): (&String, &(String, u64))| {
+            let view = self.client.rooms.get(room)?;
+            let is_there = view.subscribed && (&view.epoch, view.last) == (epoch, *seq);
+            (!is_there).then(|| {
+                let (last, subscribed) = (view.last, view.subscribed);
+                let here = format!("{last} of {}, subscribed: {subscribed}", view.epoch);
+                format!(
+                    "at n{} in {room} at {here}; goal {seq} of {epoch}",
+                    self.door
+                )
+            })
+        };
+        let lacking = goals.iter().find_map(lacks);
+        let done = self.waiting.is_empty() && lacking.is_none();
+        *self.watched.lacking.lock().expect("nobody panics with it") = lacking.unwrap_or_default();
+        done
     }
 
     /// One message more; or, once everything that waits was refused, all of it again.
@@ -273,8 +297,13 @@ impl Work {
                 }
                 Some("error") if frame["retry"] == true => {
                     self.refused += 1;
-                    self.watched.refusals.fetch_add(1, Ordering::Relaxed);
+                    let name = frame["name"].as_str().expect("an error has a name");
+                    let refusals = self.watched.refusals.lock();
+                    let mut refusals = refusals.expect("nobody panics with it");
+                    *refusals.entry(name.to_owned()).or_default() += 1;
                 }
+                // A good client goes when it is asked to, before it has to.
+                Some("move") => self.watched.drop_out.store(true, Ordering::Relaxed),
                 Some("error") => panic!("a publisher was refused: {frame}"),
                 _ => {}
             }
