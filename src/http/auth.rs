@@ -123,10 +123,8 @@ pub(super) async fn sign_up(
     request: HttpRequest,
     form: web::Json<SignUp>,
 ) -> Result {
-    services
-        .rates
-        .signups
-        .check(&address(&services, &request)?)?;
+    let address = address(&services, &request)?;
+    services.rates.signups.check_everywhere(&address).await?;
     let form = form.into_inner();
     let device = device_name(form.device.as_ref(), &request);
     let pass = services
@@ -148,10 +146,8 @@ pub(super) async fn guest(
         let message = "this node takes no guests; sign up instead";
         return Err(Error::new(ErrorCode::Forbidden, message).into());
     }
-    services
-        .rates
-        .signups
-        .check(&address(&services, &request)?)?;
+    let address = address(&services, &request)?;
+    services.rates.signups.check_everywhere(&address).await?;
     let device = device_name(form.device.as_ref(), &request);
     let pass = services.identities.guest(&form.name, &device).await?;
     Ok(HttpResponse::Ok().json(Opened::from(pass)))

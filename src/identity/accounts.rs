@@ -51,14 +51,14 @@ impl Identities {
             (record.username, record.password_hash)
         });
         let key = username.map_or_else(|| user.to_string(), |name| name.to_lowercase());
-        let attempt = rates.signins_by_account.begin(key)?;
+        let attempt = rates.signins_by_account.begin(key).await?;
         if !self.passwords().matches(change.current, hash).await? {
             return Err(Error::new(
                 ErrorCode::Forbidden,
                 "current_password is not the password of this account",
             ));
         }
-        attempt.was_right();
+        attempt.was_right().await;
         let patch = UserPatch {
             password_hash: Some(self.passwords().hash(change.password).await?),
             revoked_before: Some(now_ms()),

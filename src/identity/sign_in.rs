@@ -80,8 +80,9 @@ impl Identities {
         if impossible || username.contains('\0') {
             return Err(wrong_password());
         }
-        let by_address = rates.signins_by_address.begin(address)?;
-        let by_account = rates.signins_by_account.begin(username.to_lowercase())?;
+        let by_address = rates.signins_by_address.begin(address).await?;
+        let account = username.to_lowercase();
+        let by_account = rates.signins_by_account.begin(account).await?;
         let user = self
             .db()
             .run(move |store| store.user_by_username(&username))
@@ -89,8 +90,8 @@ impl Identities {
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let right = self.passwords().matches(password, hash).await?;
         let user = user.filter(|_| right).ok_or_else(wrong_password)?;
-        by_address.was_right();
-        by_account.was_right();
+        by_address.was_right().await;
+        by_account.was_right().await;
         refuse_unless_active(&user)?;
         self.begin_login(user, device).await
     }

@@ -1,15 +1,24 @@
 //! How much is too much: rates, wrong guesses and counted places, all in bounded memory.
 //!
 //! Whoever reaches a limit is told so, and when to come again. 0 is no limit everywhere.
+//! Where there are several nodes they count together: what is rare and what attackers want
+//! (accounts, passwords) exactly, before it happens; the rest a moment later, so that nothing
+//! that is done often waits for anybody. Counted places are those of one node.
 
 mod attempts;
+mod bucket;
 mod rates;
+mod shared;
 mod slots;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 pub use attempts::{Attempt, Attempts};
 pub use rates::{KeyedRate, Rate};
+use shared::Sharing;
+pub use shared::{Level, Pour, Poured, Shared};
 pub use slots::{Slot, Slots};
 
 use crate::config;
@@ -28,6 +37,12 @@ impl From<IpAddr> for Address {
             }
             v4 => v4,
         })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -52,6 +67,8 @@ pub struct Rates {
     pub connections: Slots<()>,
     /// Sockets from one address.
     pub connections_by_address: Slots<Address>,
+    /// Where nodes count together.
+    sharing: Sharing,
 }
 
 impl Rates {
@@ -59,27 +76,56 @@ impl Rates {
     pub fn new(limits: &config::Limits) -> Self {
         let per_user = limits.publish_per_second.saturating_mul(2);
         let room = limits.room_publish_per_second;
+        let sharing = Sharing::default();
         Self {
-            signups: KeyedRate::per_minute("new accounts", limits.signups_per_minute),
+            signups: KeyedRate::per_minute(
+                "signups",
+                "new accounts",
+                limits.signups_per_minute,
+                &sharing,
+            ),
             signins_by_account: Attempts::per_minute(
+                "signins_account",
                 "wrong passwords",
                 limits.signin_failures_per_minute,
+                &sharing,
             ),
             signins_by_address: Attempts::per_minute(
+                "signins_address",
                 "wrong passwords",
                 limits.signin_failures_per_address_per_minute,
+                &sharing,
             ),
-            joins: twice("joins", limits.joins_per_second),
-            publish: twice("messages", per_user),
-            room_publish: KeyedRate::per_second("messages in this room", room, room),
-            reads: twice("requests", limits.reads_per_second),
+            joins: twice("joins", "joins", limits.joins_per_second, &sharing),
+            publish: twice("publish", "messages", per_user, &sharing),
+            room_publish: KeyedRate::per_second(
+                "room_publish",
+                "messages in this room",
+                room,
+                room,
+                &sharing,
+            ),
+            reads: twice("reads", "requests", limits.reads_per_second, &sharing),
             connections: Slots::new(limits.connections),
             connections_by_address: Slots::new(limits.connections_per_address),
+            sharing,
         }
     }
-}
 
-impl Rates {
+    /// From now on counts together with other nodes; once.
+    pub fn share(&self, shared: Arc<dyn Shared>) {
+        self.sharing.begin(shared);
+    }
+
+    /// Tells the other nodes what was let through here, and learns what they let through; to
+    /// be called again and again. What is counted exactly does not need it.
+    pub async fn exchange(&self) {
+        self.joins.exchange().await;
+        self.publish.exchange().await;
+        self.room_publish.exchange().await;
+        self.reads.exchange().await;
+    }
+
     /// From now on these limits. What is counted stays counted where nothing changes.
     pub fn follow(&self, limits: &config::Limits) {
         let fresh = Self::new(limits);
@@ -99,8 +145,14 @@ impl Rates {
 }
 
 /// A rate that may be doubled for a moment.
-fn twice<K: Clone + Eq + std::hash::Hash>(what: &'static str, per_second: u32) -> KeyedRate<K> {
-    KeyedRate::per_second(what, per_second, per_second.saturating_mul(2))
+fn twice<K: Clone + Eq + std::hash::Hash + fmt::Display>(
+    limit: &'static str,
+    what: &'static str,
+    per_second: u32,
+    sharing: &Sharing,
+) -> KeyedRate<K> {
+    let burst = per_second.saturating_mul(2);
+    KeyedRate::per_second(limit, what, per_second, burst, sharing)
 }
 
 #[cfg(test)]

@@ -1,174 +1,279 @@
 //! So many in a second or a minute, with a burst.
 
-use std::fmt;
+use std::collections::HashMap;
+use std::fmt::Display;
 use std::hash::Hash;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Mutex;
+use std::time::Instant;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota};
+use super::bucket::{Bucket, Buckets, Quota, lock, refusal};
+use super::shared::{Pour, Sharing};
+use crate::error::Result;
 
-use crate::error::{Error, Result};
+/// Most keys of one limit that other nodes are told of at once; the rest comes next time.
+const KEYS_AT_ONCE: usize = 512;
 
 /// The rate of one thing, a connection for instance.
+#[derive(Debug)]
 pub struct Rate {
     what: &'static str,
-    limiter: Option<DefaultDirectRateLimiter>,
+    quota: Option<Quota>,
+    bucket: Mutex<Bucket>,
 }
 
 impl Rate {
     /// At most this many `what` in a second, `burst` at once.
     pub fn per_second(what: &'static str, count: u32, burst: u32) -> Self {
-        let limiter = quota_per_second(count, burst).map(DefaultDirectRateLimiter::direct);
-        Self { what, limiter }
+        Self {
+            what,
+            quota: Quota::per_second(count, burst),
+            bucket: Bucket::empty(Instant::now()).into(),
+        }
     }
 
     /// Counts one, or says when to try again.
     pub fn check(&self) -> Result<()> {
-        let Some(limiter) = &self.limiter else {
+        let Some(quota) = self.quota else {
             return Ok(());
         };
-        limiter.check().map_err(|until| refusal(self.what, &until))
+        let filled = lock(&self.bucket).fill(quota, Instant::now());
+        filled.map_err(|wait| refusal(self.what, wait))
     }
 }
 
-/// Who counts; nobody where there is no limit.
-type Counter<K> = Option<Arc<DefaultKeyedRateLimiter<K>>>;
-
 /// The rates of many things, each by its key. A key that rests is forgotten.
-pub struct KeyedRate<K: Hash + Eq + Clone> {
+#[derive(Debug)]
+pub struct KeyedRate<K> {
+    limit: &'static str,
     what: &'static str,
-    /// What it allows, and who counts.
-    now: RwLock<(Option<Quota>, Counter<K>)>,
-    /// Counts down to the next time that resting keys are forgotten.
-    until_sweep: AtomicUsize,
+    sharing: Sharing,
+    inner: Mutex<Inner<K>>,
 }
 
-impl<K: Hash + Eq + Clone> KeyedRate<K> {
-    /// Fewest checks between two sweeps; with more keys there are more.
-    const SWEEP: usize = 1024;
+#[derive(Debug)]
+struct Inner<K> {
+    buckets: Buckets<K>,
+    /// What was let through here and the other nodes do not know yet.
+    untold: HashMap<K, u32>,
+}
 
+impl<K: Hash + Eq + Clone + Display> KeyedRate<K> {
     /// At most this many `what` in a second for each key, `burst` at once.
-    pub fn per_second(what: &'static str, count: u32, burst: u32) -> Self {
-        Self::new(what, quota_per_second(count, burst))
+    pub(super) fn per_second(
+        limit: &'static str,
+        what: &'static str,
+        count: u32,
+        burst: u32,
+        sharing: &Sharing,
+    ) -> Self {
+        Self::new(limit, what, Quota::per_second(count, burst), sharing)
     }
 
     /// At most this many `what` in a minute for each key, all at once if need be.
-    pub fn per_minute(what: &'static str, count: u32) -> Self {
-        Self::new(what, NonZeroU32::new(count).map(Quota::per_minute))
+    pub(super) fn per_minute(
+        limit: &'static str,
+        what: &'static str,
+        count: u32,
+        sharing: &Sharing,
+    ) -> Self {
+        Self::new(limit, what, Quota::per_minute(count), sharing)
     }
 
-    fn new(what: &'static str, quota: Option<Quota>) -> Self {
+    fn new(
+        limit: &'static str,
+        what: &'static str,
+        quota: Option<Quota>,
+        sharing: &Sharing,
+    ) -> Self {
+        let inner = Inner {
+            buckets: Buckets::new(quota),
+            untold: HashMap::new(),
+        };
         Self {
+            limit,
             what,
-            now: RwLock::new((quota, counter(quota))),
-            until_sweep: AtomicUsize::new(Self::SWEEP),
+            sharing: sharing.clone(),
+            inner: inner.into(),
         }
     }
 
     /// Takes over what another one allows. Counting begins anew if that is something else.
     pub fn follow(&self, other: &Self) {
-        let quota = other.read().0;
-        if self.read().0 != quota {
-            *self.now.write().unwrap_or_else(PoisonError::into_inner) = (quota, counter(quota));
+        let quota = lock(&other.inner).buckets.quota;
+        let mut inner = lock(&self.inner);
+        if inner.buckets.quota != quota {
+            inner.buckets = Buckets::new(quota);
+            inner.untold.clear();
         }
     }
 
-    /// A value is replaced in one step, so a poisoned lock is as good as new.
-    fn read(&self) -> (Option<Quota>, Counter<K>) {
-        self.now
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Counts one for this key, or says when to try again.
+    /// Counts one for this key, or says when to try again. Nobody is asked; other nodes hear
+    /// of it at the next exchange.
     pub fn check(&self, key: &K) -> Result<()> {
-        let (_, Some(limiter)) = self.read() else {
-            return Ok(());
-        };
-        if self.until_sweep.fetch_sub(1, Ordering::Relaxed) == 1 {
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
-            let next = limiter.len().max(Self::SWEEP);
-            self.until_sweep.store(next, Ordering::Relaxed);
+        let mut inner = lock(&self.inner);
+        let filled = inner.buckets.fill(key, Instant::now());
+        filled.map_err(|wait| refusal(self.what, wait))?;
+        if inner.buckets.quota.is_some() && self.sharing.get().is_some() {
+            *inner.untold.entry(key.clone()).or_default() += 1;
         }
-        limiter
-            .check_key(key)
-            .map_err(|until| refusal(self.what, &until))
+        Ok(())
     }
-}
 
-fn counter<K: Hash + Eq + Clone>(quota: Option<Quota>) -> Counter<K> {
-    quota.map(|quota| Arc::new(DefaultKeyedRateLimiter::keyed(quota)))
-}
-
-fn quota_per_second(count: u32, burst: u32) -> Option<Quota> {
-    let quota = Quota::per_second(NonZeroU32::new(count)?);
-    Some(NonZeroU32::new(burst).map_or(quota, |burst| quota.allow_burst(burst)))
-}
-
-fn refusal(what: &str, until: &NotUntil<<DefaultClock as Clock>::Instant>) -> Error {
-    let wait = until.wait_time_from(DefaultClock::default().now());
-    // Rounded up: whoever waits exactly so long is not refused again.
-    Error::rate_limited(what, wait.as_millis() as u64 + 1)
-}
-
-impl fmt::Debug for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rate({})", self.what)
+    /// The same, counted exactly together with the other nodes: for what is rare.
+    pub async fn check_everywhere(&self, key: &K) -> Result<()> {
+        let quota = {
+            let mut inner = lock(&self.inner);
+            let filled = inner.buckets.fill(key, Instant::now());
+            filled.map_err(|wait| refusal(self.what, wait))?;
+            inner.buckets.quota
+        };
+        let Some(quota) = quota else { return Ok(()) };
+        let pour = Pour::one(self.limit, key.to_string(), quota);
+        match self.sharing.pour(pour).await {
+            Some(full) if !full.poured => Err(refusal(self.what, quota.wait(full.level))),
+            Some(_) | None => Ok(()),
+        }
     }
-}
 
-impl<K: Hash + Eq + Clone> fmt::Debug for KeyedRate<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyedRate({})", self.what)
+    /// Tells the other nodes what was let through here, and learns what they let through.
+    /// A bucket that they have overfilled refuses here, too, until it has leaked.
+    pub(super) async fn exchange(&self) {
+        let Some(shared) = self.sharing.get() else {
+            return;
+        };
+        let (quota, told) = self.take_untold(shared.has_others());
+        let Some(quota) = quota.filter(|_| !told.is_empty()) else {
+            return;
+        };
+        let past = |(key, count): &(K, u32)| Pour::past(self.limit, key.to_string(), quota, *count);
+        let levels = shared.pour(told.iter().map(past).collect()).await;
+        let mut inner = lock(&self.inner);
+        let now = Instant::now();
+        for ((key, _), level) in told.iter().zip(levels) {
+            let Some(level) = level else { continue };
+            let since = inner.untold.get(key).copied().unwrap_or_default();
+            inner.buckets.set(key, level.level + f64::from(since), now);
+        }
+    }
+
+    fn take_untold(&self, has_others: bool) -> (Option<Quota>, Vec<(K, u32)>) {
+        let mut inner = lock(&self.inner);
+        if !has_others {
+            inner.untold.clear();
+        }
+        let keys: Vec<K> = inner.untold.keys().take(KEYS_AT_ONCE).cloned().collect();
+        let told = keys
+            .into_iter()
+            .filter_map(|key| inner.untold.remove_entry(&key))
+            .collect();
+        (inner.buckets.quota, told)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::shared::tests::Together;
     use super::*;
     use crate::protocol::ErrorCode;
 
+    fn per_minute(count: u32, sharing: &Sharing) -> KeyedRate<&'static str> {
+        KeyedRate::per_minute("tries", "tries", count, sharing)
+    }
+
     #[test]
     fn more_than_the_burst_is_refused_with_a_time() {
-        let rate = KeyedRate::per_minute("tries", 2);
+        let rate = per_minute(2, &Sharing::default());
         assert!(rate.check(&"ann").is_ok() && rate.check(&"ann").is_ok());
         let error = rate.check(&"ann").unwrap_err();
         assert_eq!(error.code, ErrorCode::RateLimited);
-        assert!(error.retry_after_ms.is_some_and(|wait| wait <= 30_001));
+        assert!(error.retry_after_ms.is_some_and(|wait| wait <= 30_000));
         assert!(rate.check(&"bob").is_ok());
     }
 
     #[test]
     fn nought_is_no_limit() {
-        let keyed = KeyedRate::per_second("tries", 0, 0);
+        let keyed = per_minute(0, &Sharing::default());
         let single = Rate::per_second("tries", 0, 0);
-        assert!((0..10_000).all(|_| keyed.check(&1).is_ok() && single.check().is_ok()));
+        assert!((0..10_000).all(|_| keyed.check(&"ann").is_ok() && single.check().is_ok()));
+    }
+
+    #[test]
+    fn one_thing_has_its_burst_and_no_more() {
+        let rate = Rate::per_second("tries", 1, 5);
+        let passed = (0..100).filter(|_| rate.check().is_ok()).count();
+        assert_eq!(passed, 5);
     }
 
     #[test]
     fn keys_that_rest_are_forgotten() {
-        let rate = KeyedRate::per_second("tries", 1_000_000, 1_000_000);
+        let fast = 1_000_000;
+        let rate = KeyedRate::per_second("tries", "tries", fast, fast, &Sharing::default());
         for key in 0..100_000_u32 {
             rate.check(&key).unwrap();
         }
-        let (_, counter) = rate.read();
-        assert!(counter.unwrap().len() < 50_000);
+        assert!(lock(&rate.inner).buckets.len() < 50_000);
     }
 
     #[test]
     fn a_rate_that_stays_keeps_counting_and_another_begins_anew() {
-        let rate = KeyedRate::per_minute("tries", 1);
+        let alone = Sharing::default();
+        let rate = per_minute(1, &alone);
         rate.check(&"ann").unwrap();
-        rate.follow(&KeyedRate::per_minute("tries", 1));
+        rate.follow(&per_minute(1, &alone));
         assert!(rate.check(&"ann").is_err());
-        rate.follow(&KeyedRate::per_minute("tries", 2));
+        rate.follow(&per_minute(2, &alone));
         assert!(rate.check(&"ann").is_ok() && rate.check(&"ann").is_ok());
         assert!(rate.check(&"ann").is_err());
-        rate.follow(&KeyedRate::per_minute("tries", 0));
+        rate.follow(&per_minute(0, &alone));
         assert!((0..100).all(|_| rate.check(&"ann").is_ok()));
+    }
+
+    #[actix::test]
+    async fn what_others_let_through_counts_after_the_next_exchange() {
+        let together = Together::default();
+        let nodes = [(); 3].map(|()| per_minute(6, &together.sharing()));
+        for _ in 0..2 {
+            for node in &nodes {
+                node.check(&"ann").unwrap();
+                node.exchange().await;
+            }
+        }
+        // The last has heard of all six; the others have one turn more.
+        assert!(nodes[2].check(&"ann").is_err());
+        assert!(nodes[2].check(&"bob").is_ok());
+        let mut passed = 0;
+        for node in nodes.iter().cycle().take(60) {
+            passed += usize::from(node.check(&"ann").is_ok());
+            node.exchange().await;
+        }
+        assert!(passed <= 2, "{passed} more");
+    }
+
+    #[actix::test]
+    async fn what_is_rare_is_counted_exactly() {
+        let together = Together::default();
+        let nodes = [(); 3].map(|()| per_minute(4, &together.sharing()));
+        let mut passed = 0;
+        for node in nodes.iter().cycle().take(30) {
+            passed += usize::from(node.check_everywhere(&"ann").await.is_ok());
+        }
+        assert_eq!(passed, 4);
+        together.leave();
+        assert!(nodes[1].check_everywhere(&"ann").await.is_err());
+        assert!(nodes[1].check_everywhere(&"bob").await.is_ok());
+    }
+
+    #[actix::test]
+    async fn nothing_gathers_while_nobody_is_told() {
+        let together = Together::default();
+        let rate = KeyedRate::per_second("tries", "tries", 9, 9, &together.sharing());
+        together.leave();
+        for key in 0..10 * KEYS_AT_ONCE {
+            rate.check(&key).unwrap();
+        }
+        for _ in 0..10 {
+            rate.exchange().await;
+        }
+        assert!(lock(&rate.inner).untold.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::actors::persistence::write_back::{self, Backlog, WriteBack};
 use crate::actors::persistence::{self, Persistence};
-use crate::actors::registry::redis::{Hearers, Lease, NodeName, RedisBroker};
+use crate::actors::registry::redis::{Hearers, Lease, NodeName, RedisBroker, share_limits};
 use crate::actors::registry::{LocalBroker, Order, Registry};
 use crate::actors::{Cluster, Services, Workers};
 use crate::config::Config;
@@ -82,9 +82,17 @@ impl Cast {
             limits,
         );
         broker.begin(write_back.clone(), Hearers::all(&registry));
-        let cluster = Cluster { broker, write_back };
+        let secret = self.config.jwt_secret.clone();
+        let cluster = Cluster {
+            broker: broker.clone(),
+            write_back,
+        };
         let persistence = self.persistence();
-        self.services(persistence, registry, Some(cluster))
+        let services = self.services(persistence, registry, Some(cluster));
+        if let Some(secret) = secret {
+            share_limits(broker, secret.expose(), services.rates.clone());
+        }
+        services
     }
 
     fn persistence(&self) -> Addr<Persistence> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, TestNode, World, on_every_backend};
 
 /// The answer to one too many.
-fn assert_limited(answer: &Answer) {
+pub(super) fn assert_limited(answer: &Answer) {
     assert_eq!((answer.status, answer.refusal()), (429, "rate_limited"));
     let wait = answer
         .headers
@@ -19,7 +19,10 @@ fn assert_limited(answer: &Answer) {
 }
 
 /// Tries until the limit answers; fails if it does not within so many.
-async fn until_limited(most: usize, mut attempt: impl AsyncFnMut(usize) -> Answer) -> usize {
+pub(super) async fn until_limited(
+    most: usize,
+    mut attempt: impl AsyncFnMut(usize) -> Answer,
+) -> usize {
     for number in 0..most {
         let answer = attempt(number).await;
         if answer.status == 429 {
@@ -30,7 +33,7 @@ async fn until_limited(most: usize, mut attempt: impl AsyncFnMut(usize) -> Answe
     panic!("{most} attempts and no limit");
 }
 
-async fn sign_in(node: &TestNode, username: &str, password: &str) -> Answer {
+pub(super) async fn sign_in(node: &TestNode, username: &str, password: &str) -> Answer {
     let person: Value = json!({"username": username, "password": password});
     node.anonymous().post("auth/sign-in", person).await
 }

@@ -1,6 +1,7 @@
 //! What is tried against a node, and must hold. S1, S2 … are the rows of the threat list.
 
 mod cluster;
+mod everywhere;
 mod frames;
 mod guessing;
 mod origins;

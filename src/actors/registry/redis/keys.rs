@@ -11,6 +11,7 @@
 //! | `madang:nodes` | set | ids of nodes | for ever |
 //! | `madang:node:ID` | string | a node's lease, JSON | 6 s |
 //! | `madang:node:ID:users` | hash | who is connected there | 6 s |
+//! | `madang:rate:LIMIT:HASH` | string | when a bucket of a limit will have leaked empty | until then, a minute at most |
 //! | `madang:barrier`, `madang:barrier:done` | string, hash | who leads the rebuilding, who has written what it held | 30 s |
 //!
 //! Channels: `madang:{bN}:c:ROOM` (a room's doorbell), `madang:all`, `madang:n:ID`.
@@ -88,6 +89,11 @@ pub(super) fn lease(node: &str) -> String {
 /// Who is connected to a node.
 pub(super) fn users(node: &str) -> String {
     format!("madang:node:{node}:users")
+}
+
+/// A bucket of a limit; whose it is cannot be told from the hash.
+pub(super) fn rate(limit: &str, hash: &str) -> String {
+    format!("madang:rate:{limit}:{hash}")
 }
 
 /// What one node hears.

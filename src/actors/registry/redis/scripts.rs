@@ -86,7 +86,7 @@ pub(super) fn begin<K: AsRef<str>>(keys: &[K], name: &str) -> Cmd {
 }
 
 impl Called {
-    fn new(text: String) -> Self {
+    pub(super) fn new(text: String) -> Self {
         let digest = Script::new(&text).get_hash().to_owned();
         Self { text, digest }
     }
