@@ -48,6 +48,8 @@ use crate::protocol::{Durability, Event, MAX_EVENTS};
 
 /// How long a reading waits for a life of Redis that is just beginning.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long somebody waits for a subscription while Redis is away.
+const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a node that starts waits for it before it listens.
@@ -353,7 +355,13 @@ impl Broker for RedisBroker {
 
     fn subscribe(&self, room: RoomId) -> Pending<()> {
         let stands = self.0.listener.subscribe(keys::channel(room));
-        Box::pin(async move { stands.await.map_err(|_| Error::unavailable()) })
+        Box::pin(async move {
+            match tokio::time::timeout(SUBSCRIBE_PATIENCE, stands).await {
+                Ok(Ok(())) => Ok(()),
+                // It stands as soon as Redis is back.
+                Ok(Err(_)) | Err(_) => Err(Error::unavailable()),
+            }
+        })
     }
 
     fn unsubscribe(&self, room: RoomId) {

@@ -125,9 +125,16 @@ impl RedisBroker {
         })
     }
 
-    /// Gives the lease up: nobody waits for this node any more.
+    /// Gives the lease up: nobody waits for this node any more. One that a later start of
+    /// the node has taken over is left alone.
     pub async fn give_up_lease(&self) {
         let (node, link) = (&self.0.node, &self.0.link);
+        let mut get = redis::cmd("GET");
+        get.arg(keys::lease(&node.id));
+        let lease = link.run(&get).await.ok().and_then(read_lease);
+        if lease.is_none_or(|lease| lease.generation != node.generation) {
+            return;
+        }
         let mut forget = redis::cmd("UNLINK");
         forget.arg(keys::lease(&node.id)).arg(keys::users(&node.id));
         let mut leave = redis::cmd("SREM");
