@@ -100,7 +100,7 @@ impl Judge {
         });
         if let Some((draft, _, seq, _)) = missing {
             let what = format!("history ends at {head}, {:?} stands at {seq}", draft.name);
-            self.wrong.push(what);
+            self.until_again.push((draft.name, what));
         }
     }
 
@@ -257,8 +257,9 @@ fn readers(world: &World, row: &Row, wrong: &mut Vec<String>) {
         let reader = reader.borrow();
         wrong.extend(reader.wrong.iter().map(|what| format!("{person}: {what}")));
         let member = row.fold.members.contains(&(person as Person));
-        let began = reader.epoch != 0;
-        if !member || !began {
+        // Whether a refusal was right is judged where it was given.
+        let reads = reader.epoch != 0 && !reader.refused;
+        if !member || !reads {
             continue;
         }
         if reader.epoch != row.epoch {

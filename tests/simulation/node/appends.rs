@@ -45,7 +45,7 @@ impl Node {
         let mut state = self.state.borrow_mut();
         state.queues.entry(room).or_default().push_back(Waiting {
             draft,
-            checked: 0,
+            checked: (0, 0),
             reply,
             tries: 0,
         });
@@ -166,7 +166,7 @@ impl Node {
     }
 
     async fn append(self: &Rc<Self>, room: Room, life: Life, mut batch: Vec<Waiting>) {
-        let Some(call) = self.basis(room, &batch) else {
+        let Some(call) = self.basis(room, life, &batch) else {
             return self.tried(room, batch);
         };
         match self.append_call(life, call).await {
@@ -185,7 +185,6 @@ impl Node {
             }
             Err(Trouble::No(No::Cold(now))) => {
                 self.seed(room, life, now).await;
-                batch.iter_mut().for_each(|waiting| waiting.checked = 0);
                 self.tried(room, batch);
             }
             Err(Trouble::No(No::Stale)) => {
@@ -193,15 +192,12 @@ impl Node {
                 self.tried(room, batch);
             }
             Err(Trouble::No(No::Ask(which, now))) => {
-                let left = self.look_up(room, batch, which, now).await;
+                let left = self.look_up(room, batch, which, (life, now)).await;
                 self.at(Point::Checked).await;
                 self.tried(room, left);
             }
             Err(_) => {
                 for waiting in &mut batch {
-                    if self.world.bug != Bug::CheckedForEver {
-                        waiting.checked = 0;
-                    }
                     if self.world.bug == Bug::NewNameAfterLoss {
                         waiting.draft.name.1 = self.world.number();
                     }
@@ -226,7 +222,13 @@ impl Node {
             || self.catch_up(room).await.is_ok() && reached(self)
     }
 
-    fn basis(&self, room: Room, batch: &[Waiting]) -> Option<Append> {
+    fn basis(&self, room: Room, life: Life, batch: &[Waiting]) -> Option<Append> {
+        // What the database did not know in another life may have been salvaged since.
+        let any_life = self.world.bug == Bug::CheckedForEver;
+        let checked = |waiting: &Waiting| match waiting.checked {
+            (of, at) if of == life || any_life => at,
+            _ => 0,
+        };
         let state = self.state.borrow();
         let fold = &state.rooms.get(&room)?.fold;
         Some(Append {
@@ -234,7 +236,7 @@ impl Node {
             known: fold.head,
             rights: fold.rights,
             members: fold.membership,
-            drafts: batch.iter().map(|w| (w.draft, w.checked)).collect(),
+            drafts: batch.iter().map(|w| (w.draft, checked(w))).collect(),
         })
     }
 
@@ -275,7 +277,7 @@ impl Node {
         room: Room,
         mut batch: Vec<Waiting>,
         which: Vec<usize>,
-        now: Ms,
+        asked: (Life, Ms),
     ) -> Vec<Waiting> {
         let names: Vec<_> = which.iter().map(|index| batch[*index].draft.name).collect();
         let found = self.world.postgres(|db| {
@@ -289,7 +291,7 @@ impl Node {
         for (index, place) in which.into_iter().zip(found) {
             match place {
                 Some((seq, _)) => there.push((index, seq)),
-                None => batch[index].checked = now,
+                None => batch[index].checked = asked,
             }
         }
         for (index, seq) in there.into_iter().rev() {

@@ -44,8 +44,8 @@ pub(crate) enum Reply {
 /// A draft that waits for its place.
 pub(crate) struct Waiting {
     draft: Draft,
-    /// When Redis said that the database should be asked; 0: it did not, or it is too long ago.
-    checked: Ms,
+    /// In which life, and when, Redis said that the database should be asked.
+    checked: (Life, Ms),
     reply: Option<Answer<Reply>>,
     tries: u32,
 }

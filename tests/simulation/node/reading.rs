@@ -113,9 +113,9 @@ impl Node {
 
     /// Reads the head, and applies up to it.
     pub(super) async fn catch_up(self: &Rc<Self>, room: Room) -> Result<(), Trouble> {
-        let Some(before) = self.known(room) else {
-            return self.load(room).await;
-        };
+        // Somebody else may have loaded it from an older reading meanwhile.
+        self.load(room).await?;
+        let before = self.known(room).ok_or(Trouble::Lost)?;
         let (epoch, events) = self.behind(room, before.1).await?;
         self.apply(room, epoch, &events);
         self.known(room).map(|_| ()).ok_or(Trouble::Lost)
