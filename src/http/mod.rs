@@ -15,6 +15,7 @@ mod common;
 mod config;
 mod edge;
 mod error;
+mod explain;
 mod health;
 mod inbox;
 mod list;

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use super::error::Document;
 use super::routes::routes;
 use super::{
-    admin, auth, common, config, health, inbox, me, members, messages, nodes, rooms, users,
+    admin, auth, common, config, explain, health, inbox, me, members, messages, nodes, rooms, users,
 };
 
 /// What tokens are called in the document.
@@ -28,7 +28,7 @@ const BEARER: &str = "token";
         rooms::join, rooms::leave, members::list, members::put, members::remove,
         messages::list, messages::events, messages::count, messages::publish, messages::read,
         messages::unread, common::get, admin::suspend, admin::lift,
-        config::get, config::put, nodes::list, nodes::drain,
+        config::get, config::put, nodes::list, nodes::drain, explain::explain,
         health::healthz, health::readyz, health::metrics,
     ),
     components(schemas(Document)),

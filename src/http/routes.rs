@@ -11,8 +11,8 @@ use actix_web::{FromRequest, Responder, Route, guard, web};
 use super::access::{self, Access};
 use super::error::Problem;
 use super::{
-    admin, assets, auth, common, config, health, inbox, me, members, messages, nodes, rooms, users,
-    ws,
+    admin, assets, auth, common, config, explain, health, inbox, me, members, messages, nodes,
+    rooms, users, ws,
 };
 
 /// The address of what no other route takes.
@@ -81,6 +81,7 @@ pub fn routes() -> Vec<Endpoint> {
         delete("/v1/admin/users/{id}/suspend", Admin, admin::lift),
         get("/v1/admin/nodes", Admin, nodes::list),
         post("/v1/admin/nodes/{id}/drain", Admin, nodes::drain),
+        get("/v1/admin/rooms/{room}/explain", Admin, explain::explain),
         get("/v1/admin/config", Admin, config::get),
         put("/v1/admin/config", Admin, config::put),
         get("/healthz", Anyone, health::healthz),

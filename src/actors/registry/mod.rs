@@ -35,7 +35,7 @@ pub use self::interest::{Change, Heard, Interest, Known};
 pub use self::local::LocalBroker;
 pub use self::message::*;
 use self::redis::RedisBroker;
-pub use self::told::{Alive, CountPeople, ForgetRooms, FromNode, Over, Passed, WasAway};
+pub use self::told::{Alive, CountPeople, ForgetRooms, FromNode, Over, Passed, WasAway, WhereIs};
 use super::context;
 use super::room::{self, Room};
 use super::user::{self, User};

@@ -56,6 +56,11 @@ pub struct ForgetRooms;
 #[rtype(result = "usize")]
 pub struct CountPeople;
 
+/// Is this person connected here, and to which other nodes? For those who run the system.
+#[derive(Message, Debug)]
+#[rtype(result = "(bool, Vec<String>)")]
+pub struct WhereIs(pub UserId);
+
 impl Handler<Landed> for Registry {
     type Result = ();
 
@@ -224,6 +229,17 @@ impl Handler<WasAway> for Registry {
         }
         // A number is left out, so that whoever remembers us asks for everybody.
         cluster.number += 1;
+    }
+}
+
+impl Handler<WhereIs> for Registry {
+    type Result = MessageResult<WhereIs>;
+
+    fn handle(&mut self, WhereIs(user): WhereIs, _: &mut Context<Self>) -> Self::Result {
+        let elsewhere = self.cluster.iter();
+        let elsewhere = elsewhere.flat_map(|cluster| cluster.people.nodes_of(user));
+        let elsewhere = elsewhere.map(str::to_owned).collect();
+        MessageResult((self.users.contains_key(&user), elsewhere))
     }
 }
 

@@ -81,3 +81,46 @@ fn any_node_lists_all_and_drains_another() {
         assert_eq!(ids(&left), ["n1"]);
     });
 }
+
+#[test]
+fn a_room_is_explained_without_what_was_written() {
+    on_every_backend(async |mut world| {
+        world.set("MADANG_NODE_ID", "alone");
+        let node = world.start().await;
+        let room = node.room("ann", &["bob"]).await;
+        let mut bob = node.connect("bob").await;
+        bob.subscribe(&room).await;
+        let seq = bob.publish(&room, "a secret").await.seq;
+        let read = json!({"type": "read", "room": room, "seq": seq});
+        bob.good(read).await;
+        let id = node.user("bob").await;
+        let admin = node.admin();
+        let path = format!("admin/rooms/{room}/explain?user={id}&seq={seq}");
+        // The database has all of it a moment later.
+        let whole = eventually("it is in the database", seconds(10), async || {
+            let told = admin.get(&path).await.good();
+            let is_read = told["user"]["read"] == seq;
+            (told["event"]["stands_in"] == "database" && is_read).then_some(told)
+        })
+        .await;
+        assert_eq!(whole["head_in_log"], seq, "{whole}");
+        assert_eq!(whole["head_in_database"], seq, "{whole}");
+        let user = json!({"user": id, "role": "member", "joined": seq - 1, "read": seq, "nodes": ["alone"]});
+        assert_eq!(whole["user"], user);
+        let event = &whole["event"];
+        assert_eq!(
+            (&event["type"], &event["from"]),
+            (&json!("message"), &json!(id))
+        );
+        assert!(!whole.to_string().contains("secret"));
+
+        let stranger = node.user("cho").await;
+        let path = format!("admin/rooms/{room}/explain?user={stranger}&seq={}", seq + 1);
+        let told = admin.get(&path).await.good();
+        assert_eq!(told["user"]["role"], Value::Null);
+        assert_eq!(told["user"]["nodes"], json!([]));
+        assert_eq!(told["event"], json!({"seq": seq + 1, "stands_in": null}));
+        let nowhere = admin.get("admin/rooms/r0123456789abcdef/explain").await;
+        assert_eq!((nowhere.status, nowhere.refusal()), (404, "room_not_found"));
+    });
+}
