@@ -1,4 +1,4 @@
-//! S3, S4, S12 on three nodes: what is forbidden on one is forbidden on all, at once.
+//! S3, S4, S10, S12 on three nodes: what is forbidden on one is forbidden on all, at once.
 
 use serde_json::{Value, json};
 
@@ -190,6 +190,38 @@ fn s4_who_is_removed_on_one_node_hears_nothing_on_another() {
             client
                 .publish(&room, &format!("back at {}", client.welcome["node"]))
                 .await;
+        }
+    });
+}
+
+#[test]
+fn s10_a_password_is_guessed_only_so_often_on_all_nodes_together() {
+    let settings = [("MADANG_LIMIT_SIGNIN_FAILURES_PER_MINUTE", "4")];
+    on_three_nodes(&settings, async |cluster| {
+        let nobody = cluster.nodes[0].anonymous();
+        nobody.post("auth/sign-up", person()).await.good();
+        let mut wrong = 0;
+        for guess in 0..30 {
+            let node = &cluster.nodes[guess % 3];
+            let person = json!({"username": "carol", "password": format!("guess {guess}")});
+            let answer = node.anonymous().post("auth/sign-in", person).await;
+            match answer.status {
+                401 => wrong += 1,
+                429 => break,
+                _ => panic!("{answer:?}"),
+            }
+        }
+        assert!(
+            (4..=8).contains(&wrong),
+            "{wrong} guesses with a limit of 4"
+        );
+        // Shut on every node, within a moment, for the right password as well.
+        for node in &cluster.nodes {
+            eventually("the account is shut here, too", seconds(5), async || {
+                let answer = node.anonymous().post("auth/sign-in", person()).await;
+                (answer.status == 429).then_some(())
+            })
+            .await;
         }
     });
 }
