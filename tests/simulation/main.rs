@@ -38,7 +38,7 @@ fn run(seed: u64, fault: Fault, bug: Bug, traced: bool) -> (Vec<String>, Vec<Str
     world.time.run(END);
     let wrong = judge::verdict(&world);
     let trace = world.traced();
-    world.time.end();
+    world.end();
     (wrong, trace)
 }
 

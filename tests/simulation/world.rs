@@ -303,6 +303,13 @@ impl World {
         }
     }
 
+    /// Everybody holds the world and is held by it: lets go, or a long run fills the memory.
+    pub(crate) fn end(&self) {
+        self.time.end();
+        self.hosts.borrow_mut().clear();
+        self.readers.borrow_mut().clear();
+    }
+
     /// The steps so far.
     pub(crate) fn traced(&self) -> Vec<String> {
         self.trace.as_ref().map(RefCell::take).unwrap_or_default()
