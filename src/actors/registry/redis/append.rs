@@ -4,6 +4,7 @@
 //! looked up there; an answer that never came is asked for again. What a caller gets is
 //! either certain or `unavailable`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::Fault;
@@ -32,6 +33,8 @@ struct Attempt<'a> {
     fates: Vec<Option<Fate>>,
     /// When the database was found not to know the draft's id, by Redis' clock; 0 before.
     checked_at: Vec<i64>,
+    /// The life of Redis in which it was last tried.
+    life: Option<Arc<str>>,
     /// May an earlier attempt have taken place, without an answer?
     unsure: bool,
     until: Instant,
@@ -54,6 +57,7 @@ impl Inner {
             append: &append,
             fates: vec![None; count],
             checked_at: vec![0; count],
+            life: None,
             unsure: false,
             until: Instant::now() + DEADLINE,
         };
@@ -113,6 +117,7 @@ impl Inner {
         let Some(life) = self.life_if_open() else {
             return Ok(Step::Wait);
         };
+        attempt.enter(&life.name);
         let append = attempt.append;
         let open: Vec<usize> = (0..append.drafts.len())
             .filter(|index| attempt.fates[*index].is_none())
@@ -233,6 +238,17 @@ impl Attempt<'_> {
                 .arg(self.checked_at[*index]);
         }
         Ok(call)
+    }
+
+    /// What was not in the database in another life may have been brought there since.
+    fn enter(&mut self, life: &Arc<str>) {
+        if self
+            .life
+            .replace(life.clone())
+            .is_some_and(|before| before != *life)
+        {
+            self.forget_checks();
+        }
     }
 
     /// What the database did not know belongs to the life in which it was asked.
