@@ -5,6 +5,7 @@ mod everywhere;
 mod frames;
 mod guessing;
 mod origins;
+mod redis_user;
 mod sessions;
 mod slowness;
 mod tokens;
