@@ -69,7 +69,9 @@ fn s12_the_documented_user_is_enough_and_may_touch_nothing_else() {
         ] {
             let mut words = tried.split(' ');
             let mut command = redis::cmd(words.next().unwrap());
-            words.for_each(|word| drop(command.arg(word)));
+            for word in words {
+                command.arg(word);
+            }
             let refused = command.query::<redis::Value>(&mut stranger).unwrap_err();
             assert_eq!(refused.code(), Some("NOPERM"), "{tried}: {refused}");
         }
