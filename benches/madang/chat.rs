@@ -24,9 +24,9 @@ const EACH_IN_FLIGHT: usize = 4;
 /// What is left of a stretch's answers is waited for at most this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(20);
 
-/// A node with the rooms full of people.
+/// Nodes with the rooms full of people.
 pub struct Chat<'a> {
-    node: &'a Node,
+    nodes: Vec<&'a Node>,
     crowd: Crowd,
     /// When each message that has no answer yet was due.
     waiting: HashMap<u64, Instant>,
@@ -52,7 +52,7 @@ pub struct Stretch {
     pub delivered: u64,
     /// From the moment a message was due to its ack.
     pub latencies: Latencies,
-    /// Processor time of the node.
+    /// Processor time of the nodes.
     pub cpu: Duration,
     /// Processor time of the generator, which has the same cores.
     pub own_cpu: Duration,
@@ -64,12 +64,12 @@ impl Stretch {
         self.acked as f64 / self.time.as_secs_f64()
     }
 
-    /// Processor seconds of the node for one delivery.
+    /// Processor seconds of the nodes for one delivery.
     pub fn cost(&self) -> f64 {
         self.cpu.as_secs_f64() / self.delivered.max(1) as f64
     }
 
-    /// Cores that the node kept busy.
+    /// Cores that the nodes kept busy.
     pub fn cores(&self) -> f64 {
         self.cpu.as_secs_f64() / self.time.as_secs_f64()
     }
@@ -91,12 +91,17 @@ impl Stretch {
 }
 
 impl<'a> Chat<'a> {
-    /// Fills the rooms.
+    /// Fills the rooms of one node.
     pub fn start(node: &'a Node, quick: bool) -> Outcome<Self> {
+        Self::over(vec![node], quick)
+    }
+
+    /// Fills rooms whose members are spread over several nodes.
+    pub fn over(nodes: Vec<&'a Node>, quick: bool) -> Outcome<Self> {
         let rooms = if quick { FEW_ROOMS } else { ROOMS };
-        let crowd = Crowd::gather(node, 0, rooms, MEMBERS)?;
+        let crowd = Crowd::gather_over(&nodes, 0, rooms, MEMBERS)?;
         Ok(Self {
-            node,
+            nodes,
             crowd,
             waiting: HashMap::new(),
             next: 0,
@@ -140,6 +145,10 @@ impl<'a> Chat<'a> {
         })
     }
 
+    fn cpu(&self) -> Outcome<Duration> {
+        self.nodes.iter().map(|node| node.cpu()).sum()
+    }
+
     fn publish(&mut self, link: usize, due: Instant, stretch: &mut Stretch) -> Outcome<()> {
         self.next += 1;
         self.waiting.insert(self.next, due);
@@ -162,13 +171,13 @@ impl<'a> Chat<'a> {
         };
         let mut freed = Vec::new();
         let own_pid = std::process::id();
-        let (started, before, own) = (Instant::now(), self.node.cpu()?, proc::cpu(own_pid)?);
+        let (started, before, own) = (Instant::now(), self.cpu()?, proc::cpu(own_pid)?);
         while started.elapsed() < time {
             write(self, &mut stretch, &mut freed)?;
             self.turn(&mut stretch, &mut freed)?;
         }
         stretch.time = started.elapsed();
-        stretch.cpu = self.node.cpu()? - before;
+        stretch.cpu = self.cpu()? - before;
         stretch.own_cpu = proc::cpu(own_pid)? - own;
         self.finish()?;
         Ok(stretch)

@@ -39,24 +39,29 @@ impl Outbox {
     }
 }
 
-/// Many connections to one server.
+/// Many connections to one server, or to several in turn.
 pub struct Load {
     poll: Poll,
     ready: Events,
     links: Vec<Link>,
     buffer: Vec<u8>,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
 }
 
 impl Load {
     /// A generator without connections yet.
     pub fn new(address: SocketAddr) -> Outcome<Self> {
+        Self::over(vec![address])
+    }
+
+    /// The same, whose connections go to each of these addresses in turn.
+    pub fn over(addresses: Vec<SocketAddr>) -> Outcome<Self> {
         Ok(Self {
             poll: Poll::new()?,
             ready: Events::with_capacity(1024),
             links: Vec::new(),
             buffer: vec![0; READ_BYTES],
-            address,
+            addresses,
         })
     }
 
@@ -71,27 +76,41 @@ impl Load {
         many: usize,
         hello: impl Fn(usize) -> Outcome<String>,
     ) -> Outcome<()> {
+        let welcomed = |incoming: &Incoming<'_>| matches!(incoming, Incoming::Other(text) if wire::is(text, "welcome"));
+        self.arrive(many, |link| hello(link).map(Some), welcomed)
+    }
+
+    /// Opens `many` WebSockets, sends on each what `first` says, and waits until each has got
+    /// what `arrived` recognises.
+    pub fn arrive(
+        &mut self,
+        many: usize,
+        first: impl Fn(usize) -> Outcome<Option<String>>,
+        arrived: fn(&Incoming<'_>) -> bool,
+    ) -> Outcome<()> {
         let goal = self.count() + many;
-        let mut welcomed = self.count();
+        let mut here = self.count();
         let mut patience = Patience::default();
-        while welcomed < goal {
-            while self.count() < goal && self.count() - welcomed < OPENING_AT_ONCE {
-                let request = wire::upgrade(&self.address.to_string());
+        while here < goal {
+            while self.count() < goal && self.count() - here < OPENING_AT_ONCE {
+                let request = wire::upgrade("bench");
                 self.open(Phase::Upgrading, request)?;
             }
-            let before = welcomed;
+            let before = here;
             self.turn(|link, incoming, outbox| {
+                here += usize::from(arrived(&incoming));
                 match incoming {
-                    Incoming::Open => outbox.send(link, &hello(link)?),
-                    Incoming::Event(_) => {}
-                    Incoming::Other(text) if wire::is(text, "welcome") => welcomed += 1,
-                    Incoming::Other(text) => accept(text)?,
+                    Incoming::Open => {
+                        if let Some(text) = first(link)? {
+                            outbox.send(link, &text);
+                        }
+                        Ok(())
+                    }
+                    Incoming::Event(_) => Ok(()),
+                    Incoming::Other(text) => accept(text),
                 }
-                Ok(())
             })?;
-            patience.check(welcomed != before, || {
-                format!("{welcomed} of {goal} welcomed")
-            })?;
+            patience.check(here != before, || format!("{here} of {goal} arrived"))?;
         }
         Ok(())
     }
@@ -116,7 +135,8 @@ impl Load {
     }
 
     fn open(&mut self, phase: Phase, first: Vec<u8>) -> Outcome<()> {
-        let mut link = Link::connect(self.address, phase, first)?;
+        let address = self.addresses[self.links.len() % self.addresses.len()];
+        let mut link = Link::connect(address, phase, first)?;
         let token = Token(self.links.len());
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll

@@ -30,12 +30,31 @@ impl Crowd {
     /// Makes `rooms` open rooms with `members` each, users from number `first` on. All are members
     /// before anyone listens, or every join would be delivered to everyone who came before.
     pub fn gather(node: &Node, first: usize, rooms: usize, members: usize) -> Outcome<Self> {
-        let owner = Rest::new(node.address, OWNER)?;
+        Self::gather_over(&[node], first, rooms, members)
+    }
+
+    /// The same over several nodes: one connection on each, in turn.
+    pub fn gather_over(
+        nodes: &[&Node],
+        first: usize,
+        rooms: usize,
+        members: usize,
+    ) -> Outcome<Self> {
+        let mut crowd = Self::enter(nodes, first, rooms, members)?;
+        crowd.ask_everyone(frames::subscribe)?;
+        crowd.load.settle(QUIET)?;
+        Ok(crowd)
+    }
+
+    /// Members who are connected and do not listen yet.
+    pub fn enter(nodes: &[&Node], first: usize, rooms: usize, members: usize) -> Outcome<Self> {
+        let home = nodes.first().ok_or("a crowd needs a node")?;
+        let owner = Rest::new(home.address, OWNER)?;
         let rooms: Vec<String> = (0..rooms)
             .map(|number| owner.create_room(&format!("bench {number}")))
             .collect::<Outcome<_>>()?;
         let mut crowd = Self {
-            load: Load::new(node.address)?,
+            load: Load::over(nodes.iter().map(|node| node.address).collect())?,
             rooms,
             members,
         };
@@ -44,8 +63,6 @@ impl Crowd {
             .load
             .sign_in(everyone, |link| frames::hello(first + link))?;
         crowd.ask_everyone(frames::join)?;
-        crowd.ask_everyone(frames::subscribe)?;
-        crowd.load.settle(QUIET)?;
         Ok(crowd)
     }
 

@@ -8,35 +8,36 @@ use crate::table::Row;
 use crate::{Outcome, frames, note, proc, stats};
 
 /// Messages under way at once in the second figure.
-const MANY: u64 = 32;
+pub const MANY: u64 = 32;
 
 /// How much is measured.
-struct Size {
-    listeners: usize,
-    /// Node and floor take turns this often, so that noise hits both.
-    turns: usize,
+pub struct Size {
+    /// People in the room.
+    pub listeners: usize,
+    /// What is compared takes turns this often, so that noise hits both.
+    pub turns: usize,
     /// Messages per turn with one under way.
-    single: u64,
+    pub single: u64,
     /// Messages per turn with [`MANY`] under way.
-    many: u64,
+    pub many: u64,
+}
+
+impl Size {
+    /// All of it, or enough to see something.
+    pub fn of(quick: bool) -> Self {
+        let (listeners, turns) = if quick { (1000, 3) } else { (4000, 5) };
+        Self {
+            listeners,
+            turns,
+            single: 100,
+            many: 480,
+        }
+    }
 }
 
 /// Measures both figures in one room.
 pub fn run(quick: bool) -> Outcome<Vec<Row>> {
-    let size = match quick {
-        false => Size {
-            listeners: 4000,
-            turns: 5,
-            single: 100,
-            many: 480,
-        },
-        true => Size {
-            listeners: 1000,
-            turns: 3,
-            single: 100,
-            many: 480,
-        },
-    };
+    let size = Size::of(quick);
     let node = Node::start(&Database::sqlite()?)?;
     note(&format!("gathering {} listeners", size.listeners));
     let mut crowd = Crowd::gather(&node, 0, 1, size.listeners)?;
@@ -117,7 +118,7 @@ impl Costs {
 }
 
 /// The length of an event's text as a listener gets it, by sending one.
-fn event_bytes(load: &mut Load, room: &str) -> Outcome<usize> {
+pub fn event_bytes(load: &mut Load, room: &str) -> Outcome<usize> {
     load.send(0, &frames::publish(0, room))?;
     let listener = load.count() - 1;
     let mut bytes = 0;
@@ -142,7 +143,7 @@ fn event_bytes(load: &mut Load, room: &str) -> Outcome<usize> {
 }
 
 /// Processor seconds of `pid` per delivery.
-fn cost(
+pub fn cost(
     pid: u32,
     load: &mut Load,
     window: u64,
@@ -156,7 +157,7 @@ fn cost(
 }
 
 /// Sends messages, `window` at once, until everyone has got all of them.
-fn deliver(
+pub fn deliver(
     load: &mut Load,
     window: u64,
     messages: u64,

@@ -14,6 +14,13 @@ pub fn hello(user: usize) -> Outcome<String> {
     Ok(json!({"type": "hello", "version": 1, "token": token::sign(user)?}).to_string())
 }
 
+/// The first frame of a connection that goes on where an earlier one ended.
+pub fn resume(user: usize, room: &str, epoch: &str, seq: u64) -> Outcome<String> {
+    let token = token::sign(user)?;
+    let position = json!({room: {"epoch": epoch, "seq": seq}});
+    Ok(json!({"type": "hello", "version": 1, "token": token, "resume": position}).to_string())
+}
+
 /// Becomes a member.
 pub fn join(room: &str) -> String {
     json!({"type": "join", "ref": 1, "room": room}).to_string()

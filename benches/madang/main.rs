@@ -7,13 +7,17 @@
 #![expect(unreachable_pub, reason = "a benchmark exports nothing")]
 
 mod acks;
+mod bare;
 mod build;
 mod chat;
 mod client;
+mod cluster;
 mod commit;
 mod crowd;
+mod doorbells;
 mod drafts;
 mod fanout;
+mod far;
 mod floor;
 mod frames;
 mod history;
@@ -24,13 +28,18 @@ mod overload;
 mod persistence;
 mod plain;
 mod postgres;
+mod probe;
 mod proc;
 mod quiet;
+mod redis;
 mod rest;
 mod rooms;
+mod sharing;
 mod stats;
+mod storm;
 mod table;
 mod token;
+mod weight;
 mod wire;
 mod workers;
 mod write_back;
@@ -38,7 +47,7 @@ mod write_back;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use table::{Row, Table};
 
@@ -54,7 +63,7 @@ struct Figure {
 }
 
 /// All of them, in the order of the table.
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 14] = [
     Figure {
         name: "fanout",
         about: "P1 P2: cost of a delivery, one large room",
@@ -76,6 +85,16 @@ const FIGURES: [Figure; 9] = [
         run: workers::run,
     },
     Figure {
+        name: "far",
+        about: "P6: cost of a delivery on another node",
+        run: far::run,
+    },
+    Figure {
+        name: "sharing",
+        about: "round trips to Redis on three nodes",
+        run: sharing::run,
+    },
+    Figure {
         name: "persistence",
         about: "P7: rows per second",
         run: persistence::run,
@@ -84,6 +103,16 @@ const FIGURES: [Figure; 9] = [
         name: "acks",
         about: "P8: publish to ack at half load",
         run: acks::run,
+    },
+    Figure {
+        name: "far-acks",
+        about: "P8 on three nodes",
+        run: acks::run_far,
+    },
+    Figure {
+        name: "storm",
+        about: "P9: everybody comes back at once",
+        run: storm::run,
     },
     Figure {
         name: "overload",
@@ -99,6 +128,11 @@ const FIGURES: [Figure; 9] = [
         name: "build",
         about: "P13: build, binary, start, empty node",
         run: build::run,
+    },
+    Figure {
+        name: "weight",
+        about: "P13 of a cluster: memory of nodes, Redis, Postgres",
+        run: weight::run,
     },
 ];
 
@@ -119,6 +153,11 @@ fn dispatch(arguments: Vec<String>) -> Outcome<bool> {
         && first == floor::ARGUMENT
     {
         return floor::serve(bytes.parse()?).map(|()| true);
+    }
+    if let [only] = arguments.as_slice()
+        && only == bare::ARGUMENT
+    {
+        return bare::serve().map(|()| true);
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let names: Vec<&String> = arguments
@@ -184,6 +223,15 @@ pub fn output_folder() -> PathBuf {
 /// Cores that this machine gives us.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Lets time pass in which nothing is to be done.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement may take its time; nothing is decided by it"
+)]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Tells how a longer figure goes.

@@ -1,8 +1,8 @@
 //! A node of its own: the release binary as anyone would start it, on a fresh database.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,23 @@ impl Node {
     /// Memory right now.
     pub fn memory(&self) -> Outcome<Memory> {
         proc::memory(self.pid())
+    }
+
+    /// One of the numbers that it tells at `/metrics`.
+    pub fn metric(&self, name: &str) -> Outcome<f64> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        let of_name = |line: &str| {
+            line.strip_prefix(name)?
+                .strip_prefix(' ')?
+                .trim()
+                .parse()
+                .ok()
+        };
+        let value = page.lines().find_map(of_name);
+        value.ok_or_else(|| format!("no {name} in {page}").into())
     }
 
     /// The end of what it has logged.

@@ -73,6 +73,11 @@ impl Postgres {
         Ok(server)
     }
 
+    /// Its first process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it is.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
