@@ -36,9 +36,9 @@ pub use self::local::LocalBroker;
 pub use self::message::*;
 use self::redis::RedisBroker;
 pub use self::told::{Alive, CountPeople, ForgetRooms, FromNode, Over, Passed, WasAway, WhereIs};
-use super::context;
 use super::room::{self, Room};
 use super::user::{self, User};
+use super::{Pending, Reply, context};
 use crate::db;
 use crate::identity::Identities;
 use crate::ids::{Epoch, RoomId, Seq, UserId};
@@ -223,21 +223,26 @@ impl Actor for Registry {
     }
 }
 
+/// Answers as soon as the broker has. A task of its own: an actor looks at all of its futures
+/// whenever it wakes, and thousands of these may be waiting.
+fn answer<T: 'static>(reply_to: Reply<T>, asked: Pending<T>) {
+    actix::spawn(async move { reply_to.send(asked.await) });
+}
+
 impl Handler<Append> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Append { append, reply_to }: Append, ctx: &mut Context<Self>) {
-        let appending = self.broker.append(append);
-        ctx.spawn(async move { reply_to.send(appending.await) }.into_actor(self));
+    fn handle(&mut self, Append { append, reply_to }: Append, _: &mut Context<Self>) {
+        answer(reply_to, self.broker.append(append));
     }
 }
 
 impl Handler<Read> for Registry {
     type Result = ();
 
-    fn handle(&mut self, read: Read, ctx: &mut Context<Self>) {
+    fn handle(&mut self, read: Read, _: &mut Context<Self>) {
         let reading = self.broker.read(read.room, read.after, read.limit);
-        ctx.spawn(async move { read.reply_to.send(reading.await) }.into_actor(self));
+        answer(read.reply_to, reading);
     }
 }
 
@@ -252,30 +257,28 @@ impl Handler<Ring> for Registry {
 impl Handler<Page> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Page { page, reply_to }: Page, ctx: &mut Context<Self>) {
-        let reading = self.broker.page(page);
-        ctx.spawn(async move { reply_to.send(reading.await) }.into_actor(self));
+    fn handle(&mut self, Page { page, reply_to }: Page, _: &mut Context<Self>) {
+        answer(reply_to, self.broker.page(page));
     }
 }
 
 impl Handler<WhenFlushed> for Registry {
     type Result = ();
 
-    fn handle(&mut self, asked: WhenFlushed, ctx: &mut Context<Self>) {
+    fn handle(&mut self, asked: WhenFlushed, _: &mut Context<Self>) {
         let flushed = self.broker.when_flushed(asked.room, asked.seq);
-        ctx.spawn(async move { asked.reply_to.send(flushed.await) }.into_actor(self));
+        answer(asked.reply_to, flushed);
     }
 }
 
 impl Handler<RoomUp> for Registry {
     type Result = ();
 
-    fn handle(&mut self, up: RoomUp, ctx: &mut Context<Self>) {
+    fn handle(&mut self, up: RoomUp, _: &mut Context<Self>) {
         let room = up.known.room;
         self.rooms.insert(room, up.address);
         self.interest.load(up.known);
-        let stands = self.broker.subscribe(room);
-        ctx.spawn(async move { up.reply_to.send(stands.await) }.into_actor(self));
+        answer(up.reply_to, self.broker.subscribe(room));
     }
 }
 

@@ -180,14 +180,14 @@ impl Room {
                 reference,
                 reply_to,
             } => {
-                self.subscribe(asker, who, from, reference.as_ref(), reply_to, ctx);
+                self.subscribe(asker, who, from, reference.as_ref(), reply_to);
             }
             Command::Unsubscribe {
                 asker,
                 who,
                 reply_to,
             } => {
-                self.unsubscribe(asker, who, reply_to, ctx);
+                self.unsubscribe(asker, who, reply_to);
             }
             Command::Read {
                 asker,

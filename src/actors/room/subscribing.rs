@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
@@ -47,7 +46,6 @@ impl Room {
         from: From,
         reference: Option<&Ref>,
         reply_to: Reply<Subscribed>,
-        ctx: &mut Context<Self>,
     ) {
         let opening = match self.open(asker, from, reference) {
             Ok(opening) => opening,
@@ -56,18 +54,12 @@ impl Room {
         match opening {
             Opening::Behind => reply_to.send(Ok(Subscribed::Behind)),
             Opening::Gap(frame) => reply_to.send(Ok(Subscribed::Gap(frame))),
-            Opening::Live(frames) => self.go_live(who, frames, reply_to, ctx),
+            Opening::Live(frames) => self.go_live(who, frames, reply_to),
         }
     }
 
     /// Ends a subscription.
-    pub(super) fn unsubscribe(
-        &mut self,
-        asker: Asker,
-        who: Subscriber,
-        reply_to: Reply<()>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn unsubscribe(&mut self, asker: Asker, who: Subscriber, reply_to: Reply<()>) {
         if self
             .state
             .as_ref()
@@ -92,7 +84,8 @@ impl Room {
         let answering = async move {
             reply_to.send(is_done.await.map_err(|_| Error::unavailable()));
         };
-        ctx.spawn(answering.into_actor(self));
+        // Not one of the room's own: it looks at all of those whenever it wakes.
+        actix::spawn(answering);
     }
 
     fn open(&self, asker: Asker, from: From, reference: Option<&Ref>) -> Result<Opening> {
@@ -217,13 +210,7 @@ impl Room {
         wire::text(&ServerFrame::Gap(gap).to_json())
     }
 
-    fn go_live(
-        &mut self,
-        who: Subscriber,
-        frames: Bytes,
-        reply_to: Reply<Subscribed>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn go_live(&mut self, who: Subscriber, frames: Bytes, reply_to: Reply<Subscribed>) {
         let Some(state) = &self.state else {
             return reply_to.refuse(self.absent.clone());
         };
@@ -244,7 +231,7 @@ impl Room {
             let live = is_done.await.map(|()| Subscribed::Live);
             reply_to.send(live.map_err(|_| Error::unavailable()));
         };
-        ctx.spawn(answering.into_actor(self));
+        actix::spawn(answering);
     }
 }
 
