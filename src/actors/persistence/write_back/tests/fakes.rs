@@ -36,7 +36,7 @@ pub(super) struct HotState {
     pub rooms: BTreeMap<RoomId, HotRoom>,
     /// Out of reach?
     pub is_down: bool,
-    /// What a sweep finds.
+    /// What a sweep finds, as far as it is still dirty.
     pub stuck: Vec<RoomId>,
     pub again: Vec<(RoomId, Vec<Event>)>,
     pub fences: usize,
@@ -109,7 +109,12 @@ impl HotLog for FakeHot {
     }
 
     fn stuck(&self, _: Duration) -> Pending<Vec<RoomId>> {
-        self.answer(|state| std::mem::take(&mut state.stuck))
+        self.answer(|state| {
+            let mut stuck = std::mem::take(&mut state.stuck);
+            let dirty = |hot: &HotRoom| hot.flushed < hot.head;
+            stuck.retain(|room| state.rooms.get(room).is_some_and(dirty));
+            stuck
+        })
     }
 
     fn append_again(&self, room: RoomId, events: Vec<Event>) -> Pending<()> {
