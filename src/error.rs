@@ -80,7 +80,7 @@ impl Error {
     pub fn internal() -> Self {
         Self::new(
             ErrorCode::Internal,
-            "the node made a mistake; its log says more",
+            "the node made a mistake; its log payload more",
         )
     }
 

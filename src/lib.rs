@@ -1,7 +1,7 @@
 //! **madang** (마당, the yard where people gather): a chat cluster that does not lose messages.
 //!
 //! One binary is a node; this library is what it is made of. `docs/ARCHITECTURE.md` has
-//! the picture, [`actors`] the cast, [`protocol`] the wire, [`db`] what lasts.
+//! the picture, [`actors`] who talks to whom, [`protocol`] the wire, [`db`] what lasts.
 
 pub mod actors;
 pub mod clock;

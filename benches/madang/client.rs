@@ -90,7 +90,7 @@ impl Load {
     ) -> Outcome<()> {
         let goal = self.count() + many;
         let mut here = self.count();
-        let mut patience = Patience::default();
+        let mut deadline = Deadline::default();
         while here < goal {
             while self.count() < goal && self.count() - here < OPENING_AT_ONCE {
                 let request = wire::upgrade("bench");
@@ -110,7 +110,7 @@ impl Load {
                     Incoming::Other(text) => accept(text),
                 }
             })?;
-            patience.check(here != before, || format!("{here} of {goal} arrived"))?;
+            deadline.check(here != before, || format!("{here} of {goal} arrived"))?;
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Load {
     pub fn connect_raw(&mut self, many: usize) -> Outcome<()> {
         let goal = self.count() + many;
         let mut greeted = self.count();
-        let mut patience = Patience::default();
+        let mut deadline = Deadline::default();
         while greeted < goal {
             while self.count() < goal && self.count() - greeted < OPENING_AT_ONCE {
                 self.open(Phase::Open, Vec::new())?;
@@ -129,7 +129,7 @@ impl Load {
                 greeted += usize::from(matches!(incoming, Incoming::Event(_)));
                 Ok(())
             })?;
-            patience.check(greeted != before, || format!("{greeted} of {goal} greeted"))?;
+            deadline.check(greeted != before, || format!("{greeted} of {goal} greeted"))?;
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Load {
         judge: fn(&[u8]) -> Outcome<()>,
     ) -> Outcome<()> {
         let (mut sent, mut answered, mut all_sent) = (0, 0, false);
-        let mut patience = Patience::default();
+        let mut deadline = Deadline::default();
         while !all_sent || answered < sent {
             while !all_sent && sent - answered < window {
                 match requests.next() {
@@ -181,7 +181,7 @@ impl Load {
                 }
                 Ok(())
             })?;
-            patience.check(answered != before, || {
+            deadline.check(answered != before, || {
                 format!("{answered} of {sent} answered")
             })?;
         }
@@ -275,9 +275,9 @@ pub fn accept(text: &[u8]) -> Outcome<()> {
 }
 
 /// Waits for something that goes on, and gives up when it has stood still for too long.
-pub struct Patience(Instant);
+pub struct Deadline(Instant);
 
-impl Patience {
+impl Deadline {
     /// How long nothing may happen.
     const LIMIT: Duration = Duration::from_secs(60);
 
@@ -292,7 +292,7 @@ impl Patience {
     }
 }
 
-impl Default for Patience {
+impl Default for Deadline {
     fn default() -> Self {
         Self(Instant::now())
     }

@@ -1,6 +1,6 @@
 //! P1 and P2: what one delivery costs the server, next to the floor.
 
-use crate::client::{Incoming, Load, Patience, accept};
+use crate::client::{Deadline, Incoming, Load, accept};
 use crate::crowd::Crowd;
 use crate::floor::Floor;
 use crate::node::{Database, Node};
@@ -123,7 +123,7 @@ pub fn event_bytes(load: &mut Load, room: &str) -> Outcome<usize> {
     let listener = load.count() - 1;
     let mut bytes = 0;
     let mut seen = 0;
-    let mut patience = Patience::default();
+    let mut deadline = Deadline::default();
     while seen < load.count() {
         let before = seen;
         load.turn(|link, incoming, _| {
@@ -135,7 +135,7 @@ pub fn event_bytes(load: &mut Load, room: &str) -> Outcome<usize> {
             }
             Ok(())
         })?;
-        patience.check(seen != before, || {
+        deadline.check(seen != before, || {
             format!("{seen} deliveries of the first message")
         })?;
     }
@@ -165,7 +165,7 @@ pub fn deliver(
 ) -> Outcome<()> {
     let listeners = load.count() as u64;
     let (mut sent, mut delivered) = (0, 0);
-    let mut patience = Patience::default();
+    let mut deadline = Deadline::default();
     while delivered < messages * listeners {
         while sent < messages && sent - delivered / listeners < window {
             publish(load, sent)?;
@@ -180,7 +180,7 @@ pub fn deliver(
             }
             Incoming::Other(text) => accept(text),
         })?;
-        patience.check(delivered != before, || {
+        deadline.check(delivered != before, || {
             format!("{delivered} deliveries of {sent} messages to {listeners}")
         })?;
     }

@@ -22,7 +22,7 @@ const GATHERED: usize = 64;
 const PAGES: usize = 300;
 
 /// Time spent at each depth, at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pages at one depth.
 struct Depth {
@@ -112,7 +112,7 @@ fn fill(database: &Database, room: RoomId, events: usize) -> Outcome<()> {
 fn read(node: &Node, reader: &Rest, room: &str, depth: usize) -> Outcome<Depth> {
     let mut times = Latencies::default();
     let (begun, before) = (Instant::now(), node.cpu()?);
-    for page in (0..PAGES).take_while(|_| begun.elapsed() < PATIENCE) {
+    for page in (0..PAGES).take_while(|_| begun.elapsed() < TIMEOUT) {
         let before = depth - page;
         let started = Instant::now();
         let path = format!("/rooms/{room}/messages?before={before}&limit={PAGE}");

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::client::{Incoming, Patience, accept};
+use crate::client::{Deadline, Incoming, accept};
 use crate::crowd::Crowd;
 use crate::node::Node;
 use crate::stats::Latencies;
@@ -48,7 +48,7 @@ impl Quiet {
         let message = frames::publish(self.next, self.crowd.room_of(0));
         self.crowd.load.send(0, &message)?;
         let mut heard = false;
-        let mut patience = Patience::default();
+        let mut deadline = Deadline::default();
         while !heard {
             self.crowd.load.turn(|link, incoming, _| match incoming {
                 Incoming::Event(_) => {
@@ -58,7 +58,7 @@ impl Quiet {
                 Incoming::Other(text) => accept(text),
                 Incoming::Open => Ok(()),
             })?;
-            patience.check(false, || "a quiet room's message is not delivered".into())?;
+            deadline.check(false, || "a quiet room's message is not delivered".into())?;
         }
         Ok(())
     }

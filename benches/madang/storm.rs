@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::bare::Bare;
-use crate::client::{Incoming, Load, Patience};
+use crate::client::{Deadline, Incoming, Load};
 use crate::cluster::Cluster;
 use crate::crowd::Crowd;
 use crate::node::Node;
@@ -216,7 +216,7 @@ fn positions(crowd: &mut Crowd) -> Outcome<Vec<(String, u64)>> {
     for (room, name) in crowd.rooms.iter().enumerate() {
         crowd.load.send(room * members, &frames::subscribe(name))?;
     }
-    let mut patience = Patience::default();
+    let mut deadline = Deadline::default();
     while places.iter().any(Option::is_none) {
         crowd.load.turn(|link, incoming, _| {
             if let Incoming::Other(text) = incoming
@@ -228,7 +228,7 @@ fn positions(crowd: &mut Crowd) -> Outcome<Vec<(String, u64)>> {
             }
             Ok(())
         })?;
-        patience.check(false, || "a room tells no position".into())?;
+        deadline.check(false, || "a room tells no position".into())?;
     }
     Ok(places.into_iter().flatten().collect())
 }

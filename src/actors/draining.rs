@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Services;
-use super::hub::{Empty, Moves};
+use super::hub::{Drain, Moves};
 use super::services::send_always;
 
 /// Who has been asked to move and is still here is closed after this, or after a quarter of
@@ -28,7 +28,7 @@ impl Services {
         });
         self.draining.store(true, Ordering::Relaxed);
         for worker in self.workers.all() {
-            send_always(&worker.hub, Empty { moves });
+            send_always(&worker.hub, Drain { moves });
         }
     }
 }

@@ -222,13 +222,13 @@ impl Lane {
 
     /// Has something waited for this long without the socket taking anything? Asked at
     /// regular times; the answer is as precise as they are.
-    pub fn is_stuck(&self, now: Instant, patience: Duration) -> bool {
+    pub fn is_stuck(&self, now: Instant, limit: Duration) -> bool {
         let (taken, since) = self.seen.get();
         if self.queue.borrow().is_empty() || taken != self.taken.get() {
             self.seen.set((self.taken.get(), now));
             return false;
         }
-        now.duration_since(since) >= patience
+        now.duration_since(since) >= limit
     }
 
     /// Asks for [`super::session::Due`] at this time; replaces an earlier wish.
@@ -353,15 +353,15 @@ mod tests {
     fn a_socket_is_stuck_when_it_takes_nothing_that_waits() {
         let (lane, start) = (Lane::new(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let patience = Duration::from_secs(30);
-        assert!(!lane.is_stuck(at(0), patience));
-        assert!(!lane.is_stuck(at(100), patience), "nothing waits");
+        let limit = Duration::from_secs(30);
+        assert!(!lane.is_stuck(at(0), limit));
+        assert!(!lane.is_stuck(at(100), limit), "nothing waits");
         lane.reply(frame(1));
         lane.reply(frame(1));
-        assert!(!lane.is_stuck(at(129), patience));
+        assert!(!lane.is_stuck(at(129), limit));
         lane.pop();
-        assert!(!lane.is_stuck(at(131), patience), "it has taken something");
-        assert!(lane.is_stuck(at(161), patience));
+        assert!(!lane.is_stuck(at(131), limit), "it has taken something");
+        assert!(lane.is_stuck(at(161), limit));
     }
 
     #[test]

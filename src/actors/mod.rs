@@ -1,4 +1,4 @@
-//! The cast: who talks to whom.
+//! Who talks to whom.
 //!
 //! ```text
 //!  socket ─frames─► Session ──► Directory ──► Room ──append──► Registry ──► Broker (the log)

@@ -8,7 +8,7 @@ use madang::actors::registry::redis::{self, RedisError, Seen};
 use madang::clock;
 use madang::config::Config;
 use madang::ids::UserId;
-use madang::protocol::envelope::Says;
+use madang::protocol::envelope::Payload;
 
 use super::Failure;
 
@@ -69,7 +69,7 @@ pub(super) async fn drain(config: &Config, args: DrainArgs) -> Result<(), Failur
         let message = format!("there is no node {node}; `madang nodes` lists them");
         return Err(Failure::Other(message));
     };
-    let heard = redis::order(&client, &node, Says::Drain).await;
+    let heard = redis::order(&client, &node, Payload::Drain).await;
     if !heard.map_err(unusable)? {
         let message = format!("{node} does not listen; it may be hanging or cut off from Redis");
         return Err(Failure::Other(message));

@@ -22,7 +22,7 @@ use crate::protocol::ErrorCode;
 
 /// How long a request may take, its body included; everything inside gives up earlier. Who
 /// sends a body drop by drop holds a connection no longer than this.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Scripts, styles and connections of this node only; nothing inline, no frames.
 /// Pictures may be written into the page: styles do so with small ones.
@@ -55,7 +55,7 @@ pub(super) async fn guard(
     let mut response = match origin.preflight(&request) {
         Some(answer) => request.into_response(answer),
         None if origin == Origin::Foreign => request.into_response(foreign().error_response()),
-        None => tokio::time::timeout(PATIENCE, next.call(request))
+        None => tokio::time::timeout(TIMEOUT, next.call(request))
             .await
             .map_err(|_| Problem::TooSlow)??
             .map_into_boxed_body(),

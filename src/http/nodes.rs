@@ -11,7 +11,7 @@ use crate::actors::registry::{Order, lease_of};
 use crate::actors::{Cluster, Services};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::protocol::envelope::Says;
+use crate::protocol::envelope::Payload;
 
 /// A node, as it said of itself at most two seconds ago.
 #[derive(Serialize, ToSchema)]
@@ -94,7 +94,7 @@ pub(super) async fn drain(
         if leases.iter().all(|lease| lease.id != *node) {
             return Err(Problem::NotFound);
         }
-        cluster.broker.send(Some(&node), Says::Drain).await?;
+        cluster.broker.send(Some(&node), Payload::Drain).await?;
     }
     log::info!("node={} told to drain by admin={}", *node, who.user);
     Ok(HttpResponse::NoContent().finish())

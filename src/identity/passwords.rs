@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// Hashes that may wait for a core; one takes about 20 ms.
 const QUEUE: usize = 256;
 /// How long one waits at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// When somebody may try again for whom there was no room.
 const RETRY_AFTER_MS: u64 = 2000;
 /// Belongs to nobody: unknown users are compared with it, so that they take as long as
@@ -97,7 +97,7 @@ impl Passwords {
         let overloaded = || Error::overloaded(RETRY_AFTER_MS);
         let queued = self.queue.clone().try_acquire_owned();
         let queued = queued.map_err(|_| overloaded())?;
-        let core = tokio::time::timeout(PATIENCE, self.cores.clone().acquire_owned()).await;
+        let core = tokio::time::timeout(TIMEOUT, self.cores.clone().acquire_owned()).await;
         match core {
             Ok(Ok(core)) => Ok([queued, core]),
             Ok(Err(_)) | Err(_) => Err(overloaded()),

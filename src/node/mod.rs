@@ -1,9 +1,9 @@
 //! A whole node: everything is made here, handed out, and stopped in order.
 //!
-//! The only folder that knows everyone: `cast` makes them, `peers` is how settings reach
+//! The only folder that knows everyone: `builder` makes them, `peers` is how settings reach
 //! the other nodes.
 
-mod cast;
+mod builder;
 mod peers;
 
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use actix_web::rt::task::JoinHandle;
 use actix_web::web;
 use tokio::sync::mpsc;
 
-use self::cast::Cast;
+use self::builder::NodeBuilder;
 use self::peers::Refusals;
 use crate::actors::persistence::{Flush, write_back};
 use crate::actors::registry::redis::{self, Lease, NodeName, RedisError};
@@ -106,10 +106,10 @@ impl Node {
         let name = NodeName::new(&config.node_id);
         let (order, orders) = mpsc::channel(ORDERS);
         let itself = Lease::new(name, address.to_string());
-        let cast = Cast::new(config.clone(), itself, order, db, Tokens::new(&secret));
+        let builder = NodeBuilder::new(config.clone(), itself, order, db, Tokens::new(&secret));
         let services = web::Data::new(match redis {
-            Some(redis) => cast.together(redis),
-            None => cast.alone(),
+            Some(redis) => builder.together(redis),
+            None => builder.alone(),
         });
         let refusals = peers::join(&services);
         let settings = services.settings.clone();

@@ -8,11 +8,11 @@ use actix_web::web;
 
 use crate::actors::Services;
 use crate::actors::registry::redis::RedisBroker;
-use crate::protocol::envelope::Says;
+use crate::protocol::envelope::Payload;
 use crate::settings::{Answers, Peers, Refusal};
 
 /// How long the other nodes have to refuse: they are told at once, and read one row.
-const PATIENCE: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(800);
 /// Most refusals that are remembered.
 const REMEMBERED: usize = 256;
 
@@ -48,11 +48,15 @@ impl Peers for ByRedis {
     fn announce(&self, version: i64) -> Answers {
         let (broker, refusals) = (self.broker.clone(), self.refusals.clone());
         Box::pin(async move {
-            if broker.send(None, Says::Settings { version }).await.is_err() {
+            if broker
+                .send(None, Payload::Settings { version })
+                .await
+                .is_err()
+            {
                 log::warn!("settings version={version} were not announced: nodes look every 2 s");
             }
             if broker.has_others() {
-                tokio::time::sleep(PATIENCE).await;
+                tokio::time::sleep(TIMEOUT).await;
             }
             refusals.of(version)
         })
@@ -86,7 +90,7 @@ pub(super) fn take(services: web::Data<Services>, version: i64) {
             // Whoever changed them takes silence for consent; the next look tries again.
             let _ = cluster
                 .broker
-                .send(None, Says::SettingsRefused { version, reason })
+                .send(None, Payload::SettingsRefused { version, reason })
                 .await;
         }
     });

@@ -34,15 +34,15 @@ pub enum RoomNews {
     /// Everything up to here is in the database.
     Flushed(Seq),
     /// The log of this epoch is over: read everything again.
-    Over,
+    EpochEnded,
     /// Something that may be lost.
-    Passing(Passing),
+    Ephemeral(Ephemeral),
 }
 
 /// What happens in a room and has no place in its log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Passing {
+pub enum Ephemeral {
     /// Somebody has read on.
     Read {
         /// Who.
@@ -71,13 +71,13 @@ pub struct Envelope {
     /// Which life of that node.
     pub generation: String,
     /// What it says.
-    pub says: Says,
+    pub payload: Payload,
 }
 
 /// What an [`Envelope`] says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Says {
+pub enum Payload {
     /// Somebody joined or left a room, or was added or removed; it is in the database.
     MembershipChanged {
         /// Whom it is about.
@@ -121,7 +121,7 @@ pub enum Says {
         /// Counts these envelopes of one generation: 1, 2, 3 …
         number: u64,
         /// The changes.
-        changes: Vec<Came>,
+        changes: Vec<PresenceChange>,
     },
     /// The settings have a new version in the database.
     Settings {
@@ -146,7 +146,7 @@ pub enum Says {
 
 /// One person who came to a node, went, or changed how they want to be seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Came {
+pub struct PresenceChange {
     /// Who.
     pub user: UserId,
     /// How they want to be seen; `None` when they went.
@@ -255,8 +255,8 @@ pub fn decode_news(room: RoomId, bytes: &[u8]) -> Result<(At, RoomNews), Malform
         "F" => RoomNews::Flushed(Seq(rest
             .parse()
             .map_err(|_| Malformed::Content("no number"))?)),
-        "X" => RoomNews::Over,
-        "P" => RoomNews::Passing(
+        "X" => RoomNews::EpochEnded,
+        "P" => RoomNews::Ephemeral(
             serde_json::from_str(rest).map_err(|_| Malformed::Content("nothing that passes"))?,
         ),
         _ => return Err(Malformed::Content("unknown news")),
@@ -266,10 +266,10 @@ pub fn decode_news(room: RoomId, bytes: &[u8]) -> Result<(At, RoomNews), Malform
 }
 
 /// A doorbell's words for something that may be lost.
-pub fn encode_passing(at: &At, passing: &Passing) -> serde_json::Result<String> {
+pub fn encode_ephemeral(at: &At, ephemeral: &Ephemeral) -> serde_json::Result<String> {
     let At { life, epoch } = at;
-    let passing = serde_json::to_string(passing)?;
-    Ok(format!("1P {life} {epoch}\n{passing}"))
+    let ephemeral = serde_json::to_string(ephemeral)?;
+    Ok(format!("1P {life} {epoch}\n{ephemeral}"))
 }
 
 /// Events one behind the other, each with its length in bytes on a line before it.
@@ -376,7 +376,7 @@ mod tests {
         let envelope = Envelope {
             node: "n1".into(),
             generation: "g".into(),
-            says: Says::Revoke {
+            payload: Payload::Revoke {
                 user: ANN,
                 login: None,
                 except: Some(LoginId::from_raw(3)),

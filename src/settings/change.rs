@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Now, Refusal, Settings, refused, version_of};
+use super::{Refusal, Settings, Snapshot, refused, version_of};
 use crate::clock;
 use crate::db::SettingsRecord;
 use crate::error::{Error, Result};
@@ -55,7 +55,7 @@ impl Settings {
     ///
     /// `bad_field` names a key that cannot have this value; `conflict` when `version` is not
     /// the newest, or when another node cannot take the values, which are taken back then.
-    pub async fn change(&self, by: UserId, change: Change) -> Result<Arc<Now>> {
+    pub async fn change(&self, by: UserId, change: Change) -> Result<Arc<Snapshot>> {
         for _ in 0..TRIES {
             let before = self.newest().await?;
             let version = version_of(before.as_ref());
@@ -116,7 +116,7 @@ impl Settings {
         &self,
         before: BTreeMap<String, String>,
         record: SettingsRecord,
-    ) -> Result<Arc<Now>> {
+    ) -> Result<Arc<Snapshot>> {
         let Some(peers) = self.peers.get() else {
             return Ok(self.now());
         };

@@ -1,6 +1,6 @@
 //! Settings that change while nodes run: one set of values for all nodes, kept in the database.
 //!
-//! Owns: what is in force on this node ([`Now`]), and what the sources said below it.
+//! Owns: what is in force on this node ([`Snapshot`]), and what the sources said below it.
 //! A node starts without the database's values if it has to: what is missing then is laid over
 //! later by [`Settings::reload`], which whoever hears of a newer version calls.
 
@@ -25,14 +25,14 @@ pub struct Settings {
     /// Follow every change.
     rates: Arc<Rates>,
     /// What is in force; who wants to know of changes listens here.
-    now: watch::Sender<Arc<Now>>,
+    now: watch::Sender<Arc<Snapshot>>,
     /// The other nodes, if there are any.
     peers: OnceLock<Arc<dyn Peers>>,
 }
 
 /// What is in force on a node at one moment.
 #[derive(Debug)]
-pub struct Now {
+pub struct Snapshot {
     /// What may change.
     pub live: Live,
     /// Every value with where it came from.
@@ -61,7 +61,7 @@ pub struct Refusal {
     pub reason: String,
 }
 
-impl Now {
+impl Snapshot {
     /// Which version of what was set for all nodes; 0 when nobody ever did.
     pub fn version(&self) -> i64 {
         version_of(self.record.as_ref())
@@ -89,7 +89,7 @@ impl Settings {
     }
 
     /// What is in force.
-    pub fn now(&self) -> Arc<Now> {
+    pub fn now(&self) -> Arc<Snapshot> {
         self.now.borrow().clone()
     }
 
@@ -99,7 +99,7 @@ impl Settings {
     }
 
     /// Hears of every change.
-    pub fn follow(&self) -> watch::Receiver<Arc<Now>> {
+    pub fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.now.subscribe()
     }
 
@@ -174,14 +174,14 @@ impl Settings {
     }
 }
 
-fn in_force(base: &Config, record: Option<SettingsRecord>) -> Now {
+fn in_force(base: &Config, record: Option<SettingsRecord>) -> Snapshot {
     let none = Default::default();
     let values = record.as_ref().map_or(&none, |record| &record.values);
     let overlaid = base.overlay(values);
     for error in &overlaid.left_out {
         log::warn!("a setting that holds for all nodes is left out: {error}");
     }
-    Now {
+    Snapshot {
         live: overlaid.live,
         settings: overlaid.settings,
         record,

@@ -7,8 +7,10 @@ use std::time::Duration;
 use actix::prelude::*;
 use madang::actors::persistence::write_back::{self, Backlog, Landed, WriteBack};
 use madang::actors::persistence::{Limits, Persistence};
-use madang::actors::registry::redis::{self, Hearers, NodeName, RedisBroker};
-use madang::actors::registry::{Broker, ForgetRooms, FromNode, LocalBroker, Over, Passed, Ring};
+use madang::actors::registry::redis::{self, NodeName, RedisBroker, Subscribers};
+use madang::actors::registry::{
+    Broker, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, LocalBroker, Ring,
+};
 use madang::db::{Append, Appended, Basis, Db, Fate, NewRoom, OpenOptions, RoomKind};
 use madang::ids::{RoomId, Seq, UserId};
 use madang::protocol::{ClientId, Draft, Event, EventKind, MemberChange};
@@ -52,7 +54,7 @@ macro_rules! deaf {
         }
     )*};
 }
-deaf!(Over, Passed, FromNode, ForgetRooms, Landed);
+deaf!(EpochEnded, EphemeralReceived, FromNode, ForgetRooms, Landed);
 
 impl Stage {
     async fn set(backend: Backend) -> Self {
@@ -99,7 +101,7 @@ impl Stage {
         let landed = ear.clone().recipient();
         let limits = write_back::Limits::default();
         let write_back = WriteBack::start_here(db.store(), hot, backlog, landed, limits);
-        broker.begin(write_back, Hearers::all(&ear));
+        broker.begin(write_back, Subscribers::all(&ear));
         let ready = async || broker.is_ready().then_some(());
         eventually("Redis lives", Duration::from_secs(10), ready).await;
         Self {

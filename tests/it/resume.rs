@@ -71,9 +71,9 @@ async fn step(client: &mut WsClient, node: &TestNode, room: &str, random: &mut S
         }
         // Drop again before the replay is over.
         2 => {
-            let patience = Duration::from_millis(random.random_range(0..15));
+            let limit = Duration::from_millis(random.random_range(0..15));
             let attempt = client.try_come_back(&node.address, &token);
-            let _ = tokio::time::timeout(patience, attempt).await;
+            let _ = tokio::time::timeout(limit, attempt).await;
             client.come_back(&node.address, &token).await;
         }
         // Leave the stream and enter it again where it was.

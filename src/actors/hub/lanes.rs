@@ -90,14 +90,14 @@ impl Lanes {
 
     /// Calls sessions whose time has come and cuts those whose sockets are stuck; says whose
     /// session is gone.
-    pub(super) fn look_over(&self, patience: Duration) -> Vec<SessionId> {
+    pub(super) fn look_over(&self, limit: Duration) -> Vec<SessionId> {
         let now = Instant::now();
         let mut gone = Vec::new();
         for (id, connection) in self.look().iter() {
             if !connection.session.connected() {
                 gone.push(*id);
-            } else if connection.lane.is_stuck(now, patience) {
-                log::info!("session={id} took nothing for {patience:?}, cut");
+            } else if connection.lane.is_stuck(now, limit) {
+                log::info!("session={id} took nothing for {limit:?}, cut");
                 connection.socket.cut();
                 connection.lane.end();
             } else if connection.lane.take_due(now) && connection.session.try_send(Due).is_err() {

@@ -142,7 +142,7 @@ pub struct Close {
 /// Every session of this thread has to go: the node stops. Repeating it replaces the plan.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
-pub struct Empty {
+pub struct Drain {
     /// How, if there is another node that they can move to; otherwise they are closed at once.
     pub moves: Option<Moves>,
 }

@@ -1,6 +1,6 @@
 //! One per worker thread: hands a room's frames to that thread's sessions, watches slow ones.
 //! Owns: the [`Lanes`] of its thread (shared with the sessions there), who is subscribed to what.
-//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` (user), `Empty`
+//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` (user), `Drain`
 //! `TellAll` (node), `Observe`.
 //! Sends: `room::Command::HubEmpty`, `session::Due`.
 //! Full mailbox: the room keeps its place and tries again; ephemerals are dropped.
@@ -195,8 +195,8 @@ impl Actor for Hub {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(TICK, |hub, _| {
-            let patience = hub.services.config.tuning.stall_cut;
-            for session in hub.lanes.look_over(patience) {
+            let limit = hub.services.config.tuning.stall_cut;
+            for session in hub.lanes.look_over(limit) {
                 hub.forget(session);
             }
             hub.send_away();
@@ -364,10 +364,10 @@ impl Handler<Close> for Hub {
     }
 }
 
-impl Handler<Empty> for Hub {
+impl Handler<Drain> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Empty { moves }: Empty, _: &mut Context<Self>) {
+    fn handle(&mut self, Drain { moves }: Drain, _: &mut Context<Self>) {
         self.leaving = Some(Leaving::plan(moves, &self.lanes, Instant::now()));
         self.send_away();
     }

@@ -23,7 +23,7 @@ use actix::prelude::*;
 use crate::actors::Pending;
 use crate::db::{Append, Appended, Range, Select};
 use crate::ids::{Epoch, RoomId, Seq};
-use crate::protocol::envelope::Passing;
+use crate::protocol::envelope::Ephemeral;
 use crate::protocol::{Durability, Event};
 
 /// The log of every room, and the doorbells. See the module for what it promises.
@@ -64,7 +64,7 @@ pub trait Broker: Send + Sync {
     fn is_shared(&self) -> bool;
 
     /// Tells other nodes that listen to this room of something that may be lost.
-    fn pass(&self, room: RoomId, epoch: &Epoch, passing: &Passing);
+    fn pass(&self, room: RoomId, epoch: &Epoch, ephemeral: &Ephemeral);
 }
 
 /// How far a room's log is.

@@ -15,7 +15,7 @@ use super::{Registry, tell};
 use crate::actors::{room, user};
 use crate::identity::Identities;
 use crate::ids::UserId;
-use crate::protocol::envelope::{Came, Envelope, Says};
+use crate::protocol::envelope::{Envelope, Payload, PresenceChange};
 use crate::protocol::{Event, MemberChange, Presence};
 
 /// Who came and went is told so often.
@@ -28,7 +28,7 @@ pub(super) struct Cluster {
     pub(super) broker: RedisBroker,
     pub(super) people: People,
     /// What the others have not been told of our people yet.
-    pub(super) untold: HashMap<UserId, Came>,
+    pub(super) untold: HashMap<UserId, PresenceChange>,
     /// Envelopes about our people that were sent.
     pub(super) number: u64,
     /// Is one on its way?
@@ -79,35 +79,35 @@ impl Cluster {
     }
 
     /// Somebody here came, went, or changed: the others are told soon.
-    pub(super) fn note(&mut self, came: Came) {
+    pub(super) fn note(&mut self, came: PresenceChange) {
         match self.untold.get_mut(&came.user) {
             Some(before) => {
                 let mut rooms = std::mem::take(&mut before.rooms);
                 rooms.extend(came.rooms.iter().copied());
                 rooms.sort_unstable();
                 rooms.dedup();
-                *before = Came { rooms, ..came };
+                *before = PresenceChange { rooms, ..came };
             }
             None => drop(self.untold.insert(came.user, came)),
         }
     }
 
     /// Sends to the other nodes that somebody is connected to.
-    fn send_to_nodes_of(&self, user: UserId, says: &Says) {
+    fn send_to_nodes_of(&self, user: UserId, payload: &Payload) {
         for node in self.people.nodes_of(user) {
-            let (broker, node, says) = (self.broker.clone(), node.to_owned(), says.clone());
+            let (broker, node, payload) = (self.broker.clone(), node.to_owned(), payload.clone());
             actix::spawn(async move {
-                if let Err(error) = broker.send(Some(&node), says).await {
+                if let Err(error) = broker.send(Some(&node), payload).await {
                     log::debug!("node={node} was not told something: {error}");
                 }
             });
         }
     }
 
-    fn send_to_all(&self, says: Says) {
+    fn send_to_all(&self, payload: Payload) {
         let broker = self.broker.clone();
         actix::spawn(async move {
-            if let Err(error) = broker.send(None, says).await {
+            if let Err(error) = broker.send(None, payload).await {
                 log::warn!(
                     "the other nodes were not told something: {error}; they look by themselves"
                 );
@@ -204,16 +204,16 @@ impl Registry {
     }
 
     /// Sends to the nodes that somebody is connected to, this one left out.
-    pub(super) fn send_to_nodes_of(&self, user: UserId, says: &Says) {
+    pub(super) fn send_to_nodes_of(&self, user: UserId, payload: &Payload) {
         if let Some(cluster) = &self.cluster {
-            cluster.send_to_nodes_of(user, says);
+            cluster.send_to_nodes_of(user, payload);
         }
     }
 
     /// Sends to all other nodes.
-    pub(super) fn send_to_all(&self, says: Says) {
+    pub(super) fn send_to_all(&self, payload: Payload) {
         if let Some(cluster) = &self.cluster {
-            cluster.send_to_all(says);
+            cluster.send_to_all(payload);
         }
     }
 
@@ -221,7 +221,7 @@ impl Registry {
         &mut self,
         from: &Envelope,
         number: u64,
-        changes: &[Came],
+        changes: &[PresenceChange],
         ctx: &mut Context<Self>,
     ) {
         let Some(cluster) = self.cluster.as_mut() else {
@@ -297,6 +297,6 @@ impl Registry {
         };
         let (user, room, by) = (change.user, event.room, event.draft.from);
         self.tell_user(user, user::Command::MembershipChanged { room, by });
-        self.send_to_nodes_of(user, &Says::MembershipChanged { user, room, by });
+        self.send_to_nodes_of(user, &Payload::MembershipChanged { user, room, by });
     }
 }

@@ -7,7 +7,7 @@ use super::{Registry, tell};
 use crate::actors::{room, user};
 use crate::ids::{RoomId, UserId};
 use crate::protocol::Presence;
-use crate::protocol::envelope::{Came, Says};
+use crate::protocol::envelope::{Payload, PresenceChange};
 
 impl Registry {
     /// From now on these rooms ring here. What was appended between the reading and the
@@ -33,7 +33,7 @@ impl Registry {
         let anywhere = self.presence_anywhere(user);
         self.tell_presence(rooms, user, anywhere, &text);
         if let Some(cluster) = &mut self.cluster {
-            cluster.note(Came {
+            cluster.note(PresenceChange {
                 user,
                 presence: (here != Presence::Offline).then_some(here),
                 text,
@@ -128,7 +128,7 @@ impl Handler<Revoke> for Registry {
             tell(address, user::News::Command(command));
         }
         // To all: whoever connects elsewhere at this moment may not be known here yet.
-        self.send_to_all(Says::Revoke {
+        self.send_to_all(Payload::Revoke {
             user,
             login,
             except,
@@ -142,7 +142,7 @@ impl Handler<Notify> for Registry {
     fn handle(&mut self, Notify { user, frame }: Notify, _: &mut Context<Self>) {
         self.send_to_nodes_of(
             user,
-            &Says::Notify {
+            &Payload::Notify {
                 user,
                 frame: frame.clone(),
             },

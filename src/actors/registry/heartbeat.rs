@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::redis::{Kept, Lease, Load, RedisBroker};
-use super::told::{Alive, WasAway};
+use super::remote::{Alive, WasAway};
 use crate::actors::persistence::{self, write_back};
 use crate::actors::{Services, directory, hub};
 

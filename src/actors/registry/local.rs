@@ -15,7 +15,7 @@ use crate::actors::{Pending, Reply};
 use crate::db::{Append, Appended, Db, Fate, Range, Select};
 use crate::error::Error;
 use crate::ids::{Epoch, RoomId, Seq};
-use crate::protocol::envelope::Passing;
+use crate::protocol::envelope::Ephemeral;
 use crate::protocol::{Durability, Event, MAX_EVENTS};
 
 /// When a sender may try again who met a full mailbox.
@@ -137,7 +137,7 @@ impl Broker for LocalBroker {
     }
 
     /// There is nobody else.
-    fn pass(&self, _: RoomId, _: &Epoch, _: &Passing) {}
+    fn pass(&self, _: RoomId, _: &Epoch, _: &Ephemeral) {}
 }
 
 /// Rings with the drafts that are new in the log. False when a full mailbox lost the ring.

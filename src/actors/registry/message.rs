@@ -9,7 +9,7 @@ use crate::actors::room::Room;
 use crate::actors::user::User;
 use crate::db::{self, Appended, Mark};
 use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
-use crate::protocol::envelope::Passing;
+use crate::protocol::envelope::Ephemeral;
 use crate::protocol::{Event, Presence};
 
 /// Drafts for a room's log (see [`super::Broker::append`]).
@@ -83,13 +83,13 @@ pub struct GetPresent {
 /// Something that passes has happened in a room: tell the other nodes that listen to it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Pass {
+pub struct SendEphemeral {
     /// In which room.
     pub room: RoomId,
     /// In which life of its log.
     pub epoch: Epoch,
     /// What.
-    pub passing: Passing,
+    pub ephemeral: Ephemeral,
 }
 
 /// Somebody has read on: their devices on other nodes are told.

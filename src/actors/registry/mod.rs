@@ -1,9 +1,9 @@
 //! The cluster registry: appends to the log, hears the doorbells, knows who is where.
 //! Owns: the [`Broker`], the [`Interest`] of this node, addresses of loaded rooms and users,
 //! and in a cluster what the other nodes have told.
-//! Takes: `Append` `Read` `Page` `WhenFlushed` `RoomUp` `RoomDown` `GetPresent` `Pass`
-//! `Marked` (room), `Watch` `Unwatch` `Quiet` `Leave` `SetPresence` (user), `Ring` `Over`
-//! `Passed` `FromNode` (broker), `Landed` (write-back), `Alive` `WasAway` (heartbeat),
+//! Takes: `Append` `Read` `Page` `WhenFlushed` `RoomUp` `RoomDown` `GetPresent` `SendEphemeral`
+//! `Marked` (room), `Watch` `Unwatch` `Quiet` `Leave` `SetPresence` (user), `Ring` `EpochEnded`
+//! `EphemeralReceived` `FromNode` (broker), `Landed` (write-back), `Alive` `WasAway` (heartbeat),
 //! `Revoke` `Notify` (http).
 //! Sends: `room::Deliver` `room::SetPresence`, `user::News` `user::Command`, envelopes.
 //! Full mailbox: appends are refused with `overloaded`, rings are lost and heads compared.
@@ -18,7 +18,7 @@ mod local;
 mod message;
 mod people;
 pub mod redis;
-mod told;
+mod remote;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,14 +35,16 @@ pub use self::interest::{Change, Heard, Interest, Known};
 pub use self::local::LocalBroker;
 pub use self::message::*;
 use self::redis::RedisBroker;
-pub use self::told::{Alive, CountPeople, ForgetRooms, FromNode, Over, Passed, WasAway, WhereIs};
+pub use self::remote::{
+    Alive, CountPeople, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, WasAway, WhereIs,
+};
 use super::room::{self, Room};
 use super::user::{self, User};
 use super::{Pending, Reply, context};
 use crate::db;
 use crate::identity::Identities;
 use crate::ids::{Epoch, RoomId, Seq, UserId};
-use crate::protocol::envelope::Says;
+use crate::protocol::envelope::Payload;
 use crate::protocol::{Event, MAX_EVENTS, MemberChange, Presence};
 
 /// Messages that may wait for the registry.
@@ -106,7 +108,7 @@ impl Registry {
         ctx: &mut Context<Self>,
     ) {
         if let Some(over) = self.interest.epoch_over(room, epoch.clone()) {
-            ctx.notify(Over { room, epoch: over });
+            ctx.notify(EpochEnded { room, epoch: over });
         }
         match self.interest.hear(room, &events) {
             Heard::Counted => {}
@@ -191,7 +193,7 @@ impl Registry {
         ctx.spawn(asking.into_actor(self).map(|heads, registry, ctx| {
             for Head { room, epoch, head } in heads.unwrap_or_default() {
                 if let Some(over) = registry.interest.epoch_over(room, epoch) {
-                    ctx.notify(Over { room, epoch: over });
+                    ctx.notify(EpochEnded { room, epoch: over });
                 }
                 if let Some(seen) = registry.interest.head(room).filter(|seen| *seen < head) {
                     registry.refill(room, seen, ctx);
@@ -297,11 +299,11 @@ impl Handler<GetPresent> for Registry {
     }
 }
 
-impl Handler<Pass> for Registry {
+impl Handler<SendEphemeral> for Registry {
     type Result = ();
 
-    fn handle(&mut self, pass: Pass, _: &mut Context<Self>) {
-        self.broker.pass(pass.room, &pass.epoch, &pass.passing);
+    fn handle(&mut self, pass: SendEphemeral, _: &mut Context<Self>) {
+        self.broker.pass(pass.room, &pass.epoch, &pass.ephemeral);
     }
 }
 
@@ -312,7 +314,7 @@ impl Handler<Marked> for Registry {
         let db::Mark { read, n, own } = mark;
         self.send_to_nodes_of(
             user,
-            &Says::Marked {
+            &Payload::Marked {
                 user,
                 room,
                 read,

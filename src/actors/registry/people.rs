@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ids::UserId;
 use crate::protocol::Presence;
-use crate::protocol::envelope::Came;
+use crate::protocol::envelope::PresenceChange;
 
 /// Everybody on other nodes.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl People {
         node: &str,
         generation: &str,
         number: u64,
-        changes: &[Came],
+        changes: &[PresenceChange],
     ) -> Told {
         let known = self.nodes.get(node);
         let last = known.filter(|known| known.generation == generation);
@@ -68,7 +68,7 @@ impl People {
         node: &str,
         generation: &str,
         number: u64,
-        everybody: &[Came],
+        everybody: &[PresenceChange],
     ) {
         self.forget(node);
         self.take(node, generation, number, everybody);
@@ -125,7 +125,7 @@ impl People {
         self.users.len()
     }
 
-    fn take(&mut self, node: &str, generation: &str, number: u64, changes: &[Came]) {
+    fn take(&mut self, node: &str, generation: &str, number: u64, changes: &[PresenceChange]) {
         let known = self.nodes.entry(node.to_owned()).or_default();
         known.generation = generation.to_owned();
         known.number = number;
@@ -179,8 +179,8 @@ mod tests {
     const ANN: UserId = UserId::from_raw(1);
     const BOB: UserId = UserId::from_raw(2);
 
-    fn came(user: UserId, presence: Option<Presence>) -> Came {
-        Came {
+    fn came(user: UserId, presence: Option<Presence>) -> PresenceChange {
+        PresenceChange {
             user,
             presence,
             text: None,

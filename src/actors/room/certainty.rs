@@ -10,7 +10,7 @@ use super::{Reply, Room};
 use crate::actors::{Refuse, registry};
 use crate::error::{Error, Result};
 use crate::ids::Epoch;
-use crate::protocol::envelope::Passing;
+use crate::protocol::envelope::Ephemeral;
 use crate::protocol::{Event, MAX_EVENTS, Presence};
 
 /// Most commands that wait for a reading.
@@ -197,13 +197,13 @@ impl Room {
     }
 
     /// Something passed on another node, or, in a cluster, on this one.
-    pub(super) fn passed(&mut self, passing: Passing, ctx: &mut Context<Self>) {
-        match passing {
-            Passing::Read { user, read, n, own } => {
+    pub(super) fn passed(&mut self, ephemeral: Ephemeral, ctx: &mut Context<Self>) {
+        match ephemeral {
+            Ephemeral::Read { user, read, n, own } => {
                 let mark = crate::db::Mark { read, n, own };
                 self.note_mark(user, mark, ctx);
             }
-            Passing::Typing { user, active } => self.note_typing(user, active, ctx),
+            Ephemeral::Typing { user, active } => self.note_typing(user, active, ctx),
         }
     }
 }

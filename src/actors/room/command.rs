@@ -10,7 +10,7 @@ use crate::actors::{Refuse, Reply};
 use crate::db::{Range, Role, Select};
 use crate::error::Error;
 use crate::ids::{Epoch, Seq, UserId};
-use crate::protocol::envelope::Passing;
+use crate::protocol::envelope::Ephemeral;
 use crate::protocol::{ClientId, Entry, Event, MemberView, Place, Position, Presence, Ref};
 
 /// A request to a room, with who asks.
@@ -330,7 +330,7 @@ pub struct Deliver {
 /// The room's log goes on in another epoch: everything is read again.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Over {
+pub struct EpochEnded {
     /// The epoch that has ended.
     pub epoch: Epoch,
 }
@@ -343,7 +343,7 @@ pub struct Restart;
 /// Something that has no place in the log happened here or on another node.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Passed(pub Passing);
+pub struct EphemeralReceived(pub Ephemeral);
 
 /// Many people may have come or gone at once: look who of the members can be reached.
 #[derive(Message, Debug)]

@@ -10,7 +10,7 @@ use crate::db::Mark;
 use crate::error::Result;
 use crate::ids::{Seq, UserId};
 use crate::protocol::Presence;
-use crate::protocol::envelope::Passing;
+use crate::protocol::envelope::Ephemeral;
 
 impl Room {
     pub(super) fn read(
@@ -91,21 +91,21 @@ impl Room {
             return;
         }
         let Mark { read, n, own } = mark;
-        self.pass(Passing::Read { user, read, n, own });
+        self.pass(Ephemeral::Read { user, read, n, own });
         let marked = registry::Marked { user, room, mark };
         // The next mark tells it, too.
         let _ = self.services.registry.try_send(marked);
     }
 
     /// Tells the other nodes that listen to the room of something that may be lost.
-    fn pass(&self, passing: Passing) {
+    fn pass(&self, ephemeral: Ephemeral) {
         let Some(state) = &self.state else { return };
-        let pass = registry::Pass {
+        let pass = registry::SendEphemeral {
             room: self.id,
             epoch: state.record().epoch.clone(),
-            passing,
+            ephemeral,
         };
-        // It may be lost: that is what passing means.
+        // It may be lost: that is what ephemeral means.
         let _ = self.services.registry.try_send(pass);
     }
 
@@ -120,7 +120,7 @@ impl Room {
         if self.services.is_shared() {
             // It comes back by the doorbell, as on every node.
             let user = asker.user;
-            self.pass(Passing::Typing { user, active });
+            self.pass(Ephemeral::Typing { user, active });
         } else {
             self.note_typing(asker.user, active, ctx);
         }

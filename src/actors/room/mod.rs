@@ -295,11 +295,11 @@ impl Handler<Deliver> for Room {
     }
 }
 
-impl Handler<Over> for Room {
+impl Handler<EpochEnded> for Room {
     type Result = ();
 
     /// The next command starts the room again, and it reads everything anew.
-    fn handle(&mut self, Over { epoch }: Over, ctx: &mut Context<Self>) {
+    fn handle(&mut self, EpochEnded { epoch }: EpochEnded, ctx: &mut Context<Self>) {
         let ours = self.state.as_ref().map(|state| &state.record().epoch);
         if ours == Some(&epoch) {
             self.begin_anew(ctx);
@@ -315,11 +315,11 @@ impl Handler<Restart> for Room {
     }
 }
 
-impl Handler<Passed> for Room {
+impl Handler<EphemeralReceived> for Room {
     type Result = ();
 
-    fn handle(&mut self, Passed(passing): Passed, ctx: &mut Context<Self>) {
-        self.passed(passing, ctx);
+    fn handle(&mut self, EphemeralReceived(ephemeral): EphemeralReceived, ctx: &mut Context<Self>) {
+        self.passed(ephemeral, ctx);
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::config::Limits;
 use crate::limits::Rate;
-use crate::settings::{Now, Settings};
+use crate::settings::{Settings, Snapshot};
 
 /// The limits of one connection.
 pub(super) struct Pace {
@@ -17,7 +17,7 @@ pub(super) struct Pace {
     /// Requests that may wait for their answer; 0 is no limit.
     pub(super) in_flight: usize,
     /// Says when the settings have changed.
-    settings: watch::Receiver<Arc<Now>>,
+    settings: watch::Receiver<Arc<Snapshot>>,
 }
 
 impl Pace {

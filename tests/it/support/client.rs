@@ -18,11 +18,11 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_a
 
 use super::checker::Published;
 use super::view::{RoomView, number};
-use super::wait::Patience;
+use super::wait::Deadline;
 use super::{new_client_id, seconds};
 
 /// Longest wait for anything that has to come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Most frames that may wait for a test to ask for them.
 const MOST_PENDING: usize = 100_000;
 /// Most frames that are kept to explain a failure.
@@ -121,11 +121,11 @@ impl WsClient {
 
     /// Connects again until every room that this client wants is subscribed from where it was.
     pub async fn come_back(&mut self, address: &str, token: &str) {
-        let mut patience = Patience::new("the client is back", seconds(20));
+        let mut deadline = Deadline::new("the client is back", seconds(20));
         while self.try_come_back(address, token).await.is_none() {
-            patience.wait().await;
+            deadline.wait().await;
         }
-        patience.rewarded();
+        deadline.rewarded();
     }
 
     /// One attempt of it; whatever fails on the way, the next attempt goes on from there.
@@ -380,7 +380,7 @@ impl WsClient {
     /// Reads one message; `None` when the connection is over. Events and what else belongs to
     /// a stream go into the room's view, everything else also into `pending`.
     pub async fn read(&mut self) -> Option<()> {
-        let message = timeout(PATIENCE, self.socket.next())
+        let message = timeout(TIMEOUT, self.socket.next())
             .await
             .unwrap_or_else(|_| panic!("silence; waiting: {:?}", self.pending));
         match message {

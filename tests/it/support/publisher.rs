@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::client::Draft;
-use super::wait::Patience;
+use super::wait::Deadline;
 use super::{Claims, Doors, Published, TestNode, WsClient, seconds, sign};
 
 /// Most messages that may wait for their ack: a good client does not go on for ever.
@@ -261,7 +261,7 @@ impl Work {
     async fn come_back(&mut self) {
         self.watched.connected.store(false, Ordering::Relaxed);
         self.watched.moves.fetch_add(1, Ordering::Relaxed);
-        let mut patience = Patience::new("the client is back", seconds(30));
+        let mut deadline = Deadline::new("the client is back", seconds(30));
         loop {
             let (door, address) = self.plan.doors.other(self.door, &mut self.plan.random);
             self.door = door;
@@ -273,9 +273,9 @@ impl Work {
             if let Ok(Some(())) = timeout(SILENCE, attempt).await {
                 break;
             }
-            patience.wait().await;
+            deadline.wait().await;
         }
-        patience.rewarded();
+        deadline.rewarded();
         self.heard = Instant::now();
         self.watched.door.store(self.door, Ordering::Relaxed);
         self.watched.connected.store(true, Ordering::Relaxed);

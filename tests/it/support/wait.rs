@@ -9,25 +9,25 @@ pub async fn eventually<T>(
     within: Duration,
     mut condition: impl AsyncFnMut() -> Option<T>,
 ) -> T {
-    let mut patience = Patience::new(what, within);
+    let mut deadline = Deadline::new(what, within);
     loop {
         if let Some(answer) = condition().await {
-            patience.rewarded();
+            deadline.rewarded();
             return answer;
         }
-        patience.wait().await;
+        deadline.wait().await;
     }
 }
 
 /// How long somebody waits for something. Three times `within` is too late: machines are slow,
 /// and only never is a failure. What took longer than `within` is printed.
-pub struct Patience<'a> {
+pub struct Deadline<'a> {
     what: &'a str,
     within: Duration,
     start: Instant,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> Deadline<'a> {
     pub fn new(what: &'a str, within: Duration) -> Self {
         let start = Instant::now();
         Self {

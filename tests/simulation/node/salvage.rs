@@ -8,7 +8,7 @@ use super::super::time::Ms;
 use super::Node;
 
 /// How long it waits for what lies below a hole.
-const PATIENCE: Ms = 2_000;
+const TIMEOUT: Ms = 2_000;
 
 impl Node {
     /// Writes everything it holds; false when the database says that it came too late.
@@ -30,7 +30,7 @@ impl Node {
                 }
                 Some(Written::Conflict(at)) => self.set_aside(room, at),
                 Some(Written::Behind(head)) => {
-                    let overdue = self.world.time.now() - waits_since > PATIENCE;
+                    let overdue = self.world.time.now() - waits_since > TIMEOUT;
                     if !self.fill(life, room, head, events[0].seq, overdue).await {
                         return false;
                     }

@@ -111,8 +111,8 @@ impl Node {
             self.pause(1_000, 2_000).await;
             let failed_at = self.state.borrow().failed_at;
             let now = self.world.time.now();
-            let patience = self.world.time.between(5_000, 10_000);
-            let failing = failed_at > 0 && now - failed_at < patience;
+            let standstill = self.world.time.between(5_000, 10_000);
+            let failing = failed_at > 0 && now - failed_at < standstill;
             let Some(life) = self.life().filter(|_| !failing) else {
                 continue;
             };
@@ -121,7 +121,7 @@ impl Node {
             }
             let stuck = self.call(life, |redis, now| {
                 let dirty = redis.stored.keys.dirty.iter();
-                let stuck = dirty.filter(|(_, moved)| **moved <= now - patience);
+                let stuck = dirty.filter(|(_, moved)| **moved <= now - standstill);
                 Ok(stuck.map(|(room, _)| *room).collect::<Vec<Room>>())
             });
             for room in stuck.await.unwrap_or_default() {

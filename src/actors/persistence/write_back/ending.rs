@@ -16,7 +16,7 @@ use crate::ids::RoomId;
 use crate::protocol::Event;
 
 /// What was held when a life ended.
-pub(super) struct Wreckage {
+pub(super) struct EndedLife {
     /// Its name.
     life: Arc<str>,
     /// All of it.
@@ -58,7 +58,7 @@ impl WriteBack {
         let since = self.tails.oldest_own();
         let drained = self.tails.drain();
         if !drained.rooms.is_empty() || !drained.waiters.is_empty() {
-            self.wreckage.push_back(Wreckage {
+            self.ended.push_back(EndedLife {
                 life: self.life.clone(),
                 drained,
                 since,
@@ -79,7 +79,7 @@ impl WriteBack {
             // Also what has come since the last time.
             self.end_life();
         }
-        if self.wreckage.is_empty() {
+        if self.ended.is_empty() {
             self.end_salvage(ctx);
         } else {
             self.begin_salvage(ctx);
@@ -87,13 +87,13 @@ impl WriteBack {
     }
 
     fn begin_salvage(&mut self, ctx: &mut Context<Self>) {
-        let Some(wreckage) = self.wreckage.front_mut() else {
+        let Some(ended) = self.ended.front_mut() else {
             return;
         };
         self.salvaging = true;
-        let held = std::mem::take(&mut wreckage.drained.rooms);
+        let held = std::mem::take(&mut ended.drained.rooms);
         let rooms: HashSet<RoomId> = held.iter().map(|(room, _)| *room).collect();
-        let (writer, life) = (self.writer.clone(), wreckage.life.clone());
+        let (writer, life) = (self.writer.clone(), ended.life.clone());
         let batch_rows = self.limits.batch_rows;
         let working = async move {
             interfere("write_back::before_salvage").await;
@@ -104,25 +104,25 @@ impl WriteBack {
         let done = working.into_actor(self).map(move |outcome, actor, ctx| {
             actor.salvaging = false;
             let (salvaged, again) = outcome;
-            actor.settle_wreckage(rooms, salvaged, again);
+            actor.settle_ended(rooms, salvaged, again);
             actor.append_again(ctx);
             actor.go_on_salvaging(ctx);
         });
         ctx.spawn(done);
     }
 
-    fn settle_wreckage(
+    fn settle_ended(
         &mut self,
         mut rooms: HashSet<RoomId>,
         salvaged: Salvaged,
         again: Vec<(RoomId, Vec<Event>)>,
     ) {
-        let Some(wreckage) = self.wreckage.pop_front() else {
+        let Some(ended) = self.ended.pop_front() else {
             return;
         };
         log::info!(
             "life={} salvaged: {} events written, {} numbers void, {} events to be appended again",
-            wreckage.life,
+            ended.life,
             salvaged.rows,
             salvaged.voids,
             salvaged.again
@@ -130,12 +130,12 @@ impl WriteBack {
         self.salvaged.rows += salvaged.rows;
         self.salvaged.voids += salvaged.voids;
         self.salvaged.again += salvaged.again;
-        self.backlog.release(wreckage.drained.own);
+        self.backlog.release(ended.drained.own);
         for (room, events) in again {
             rooms.remove(&room);
             self.again.entry(room).or_default().extend(events);
         }
-        for (room, waiter) in wreckage.drained.waiters {
+        for (room, waiter) in ended.drained.waiters {
             if rooms.contains(&room) {
                 waiter.send(Ok(()));
             } else {
@@ -169,14 +169,14 @@ impl WriteBack {
         let done = appending.into_actor(self).map(move |outcome, actor, ctx| {
             let pause = match outcome {
                 Ok(()) => {
-                    actor.again_patience.regained();
+                    actor.again_backoff.regained();
                     Duration::ZERO
                 }
                 Err(cause) => {
                     let newer = actor.again.remove(&room).unwrap_or_default();
                     let all = events.into_iter().chain(newer).collect();
                     actor.again.insert(room, all);
-                    actor.again_patience.lost("appending again", &cause)
+                    actor.again_backoff.lost("appending again", &cause)
                 }
             };
             ctx.run_later(pause, |actor, ctx| {

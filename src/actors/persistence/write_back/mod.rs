@@ -14,7 +14,7 @@ mod backlog;
 mod ending;
 mod hot_log;
 mod message;
-mod rescue;
+mod recovery;
 mod salvage;
 mod sweeping;
 mod tail;
@@ -38,10 +38,10 @@ pub use self::message::{
 };
 pub use self::tails::Limits;
 
-use self::ending::Wreckage;
+use self::ending::EndedLife;
 use self::tail::{Settled, Source};
 use self::tails::Tails;
-use self::writer::{Patience, Writer};
+use self::writer::{Backoff, Writer};
 use crate::actors::{Reply, context};
 use crate::db::Store;
 use crate::error::Error;
@@ -70,19 +70,19 @@ pub struct WriteBack {
     /// Are writes failing? Then none begins before the pause is over.
     paused: bool,
     /// How long writes have been failing.
-    patience: Patience,
+    backoff: Backoff,
     /// What the hot log is to be told: the database has these rooms up to there.
     to_flush: BTreeMap<RoomId, Seq>,
     /// Is the hot log being told?
     flushing: bool,
     /// How long the hot log has been out of reach.
-    flush_patience: Patience,
+    flush_backoff: Backoff,
     /// No sweep before this: writes failed a moment ago, and the others' did, too.
     quiet_until: Option<Instant>,
     /// Is the hot log being asked for rooms that nobody writes?
     sweeping: bool,
     /// Lives that are over and not salvaged yet, the oldest first.
-    wreckage: VecDeque<Wreckage>,
+    ended: VecDeque<EndedLife>,
     /// Is one of them being salvaged?
     salvaging: bool,
     /// What the salvages came to since somebody asked.
@@ -94,7 +94,7 @@ pub struct WriteBack {
     /// Is some of it being appended?
     appending_again: bool,
     /// How long that has been failing.
-    again_patience: Patience,
+    again_backoff: Backoff,
     /// Who waits for the end, and since when.
     stoppers: Vec<(Instant, Reply<()>)>,
     counts: Counts,
@@ -132,19 +132,19 @@ impl WriteBack {
             phase: Phase::Writing,
             in_flight: false,
             paused: false,
-            patience: Patience::default(),
+            backoff: Backoff::default(),
             to_flush: BTreeMap::new(),
             flushing: false,
-            flush_patience: Patience::default(),
+            flush_backoff: Backoff::default(),
             quiet_until: None,
             sweeping: false,
-            wreckage: VecDeque::new(),
+            ended: VecDeque::new(),
             salvaging: false,
             salvaged: Salvaged::default(),
             salvagers: Vec::new(),
             again: BTreeMap::new(),
             appending_again: false,
-            again_patience: Patience::default(),
+            again_backoff: Backoff::default(),
             stoppers: Vec::new(),
             counts: Counts::default(),
         })
@@ -254,8 +254,8 @@ impl Handler<Observe> for WriteBack {
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Holds {
         let since = self.tails.oldest_own();
-        let wrecked = self.wreckage.iter().filter_map(|wreckage| wreckage.since);
-        let oldest = since.into_iter().chain(wrecked).min();
+        let ended = self.ended.iter().filter_map(|ended| ended.since);
+        let oldest = since.into_iter().chain(ended).min();
         Holds {
             backlog: self.backlog.events(),
             oldest_unflushed: oldest.map(|since| since.elapsed()).unwrap_or_default(),

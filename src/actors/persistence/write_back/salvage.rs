@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use super::message::Salvaged;
-use super::rescue::{Hole, Rescue};
-use super::writer::{Patience, Writer};
+use super::recovery::{Hole, Recovery};
+use super::writer::{Backoff, Writer};
 use crate::db::{SeedRecord, StoreError, WriteError};
 use crate::error::Error;
 use crate::ids::RoomId;
@@ -33,50 +33,50 @@ pub(super) async fn salvage(
     held: Vec<(RoomId, Vec<Event>)>,
     batch_rows: usize,
 ) -> (Salvaged, Vec<(RoomId, Vec<Event>)>) {
-    let mut rescue = Rescue::new(held);
-    let (mut patience, mut blind) = (Patience::default(), Patience::default());
-    while !rescue.is_done() {
-        match round(&writer, &life, &mut rescue, &mut blind, batch_rows).await {
-            Ok(true) => patience.regained(),
+    let mut recovery = Recovery::new(held);
+    let (mut backoff, mut blind) = (Backoff::default(), Backoff::default());
+    while !recovery.is_done() {
+        match round(&writer, &life, &mut recovery, &mut blind, batch_rows).await {
+            Ok(true) => backoff.regained(),
             Ok(false) => tokio::time::sleep(LOOK_INTERVAL).await,
-            Err(WriteError::Fenced { .. }) => rescue.give_up(),
+            Err(WriteError::Fenced { .. }) => recovery.give_up(),
             Err(WriteError::Store(cause)) => {
-                let pause = patience.lost("a salvage", &cause);
+                let pause = backoff.lost("a salvage", &cause);
                 tokio::time::sleep(pause).await;
             }
         }
     }
-    rescue.finish()
+    recovery.finish()
 }
 
 /// Writes everything once, and looks for what is missing. Was there any progress?
 async fn round(
     writer: &Writer,
     life: &Arc<str>,
-    rescue: &mut Rescue,
-    blind: &mut Patience,
+    recovery: &mut Recovery,
+    blind: &mut Backoff,
     batch_rows: usize,
 ) -> Result<bool, WriteError> {
     let mut progress = false;
-    for batch in rescue.batches(batch_rows) {
+    for batch in recovery.batches(batch_rows) {
         let batch = Arc::new(batch);
         let written = writer.write(life.clone(), batch.clone()).await?;
         let now = Instant::now();
         for (asked, written) in batch.iter().zip(&written) {
-            progress |= rescue.learn(asked, written, now);
+            progress |= recovery.learn(asked, written, now);
         }
     }
-    for holes in rescue.holes().chunks(READS) {
+    for holes in recovery.holes().chunks(READS) {
         let reads = holes.iter().map(|hole| search(writer, *hole));
         for (hole, found) in holes.iter().zip(join_all(reads).await) {
             match found {
                 Found::Events(events) => {
                     progress = true;
-                    rescue.add(hole.room, events);
+                    recovery.add(hole.room, events);
                 }
                 Found::Nothing(row) => {
                     progress = true;
-                    rescue.fill(hole.room, &row?);
+                    recovery.fill(hole.room, &row?);
                 }
                 Found::Unknown(cause) => {
                     blind.lost("asking the log for what is missing", &cause);

@@ -65,7 +65,7 @@ impl WriteBack {
 
     /// Is this node done? What others append meanwhile is for others to write.
     pub(super) fn tell_stoppers(&mut self) {
-        let pending = !self.again.is_empty() || self.appending_again || !self.wreckage.is_empty();
+        let pending = !self.again.is_empty() || self.appending_again || !self.ended.is_empty();
         if self.stoppers.is_empty() || pending || self.tails.has_own() {
             return;
         }

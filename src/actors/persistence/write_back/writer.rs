@@ -82,12 +82,12 @@ pub(super) async fn interfere(name: &'static str) {
 
 /// A pause that grows from 50 ms to a second, and a log line now and then.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct Backoff {
     failures: u32,
     logged: Option<Instant>,
 }
 
-impl Patience {
+impl Backoff {
     /// Another failure: says so if that was not done lately, and how long to wait.
     pub(super) fn lost(&mut self, what: &str, cause: &dyn std::fmt::Display) -> Duration {
         self.failures += 1;
@@ -115,11 +115,11 @@ mod tests {
 
     #[test]
     fn a_pause_grows_from_50_ms_to_a_second_and_begins_anew() {
-        let mut patience = Patience::default();
-        let mut lost = || patience.lost("a test", &"on purpose").as_millis();
+        let mut backoff = Backoff::default();
+        let mut lost = || backoff.lost("a test", &"on purpose").as_millis();
         let pauses: Vec<_> = (0..7).map(|_| lost()).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
-        patience.regained();
-        assert_eq!(patience.lost("a test", &"on purpose").as_millis(), 50);
+        backoff.regained();
+        assert_eq!(backoff.lost("a test", &"on purpose").as_millis(), 50);
     }
 }

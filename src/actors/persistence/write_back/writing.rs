@@ -55,7 +55,7 @@ impl WriteBack {
         }
         match outcome {
             Ok(written) => {
-                self.patience.regained();
+                self.backoff.regained();
                 self.confirm(batch, &written);
                 self.flush(ctx);
                 self.append_again(ctx);
@@ -117,7 +117,7 @@ impl WriteBack {
     fn retry(&mut self, cause: &StoreError, ctx: &mut Context<Self>) {
         self.counts.retries += 1;
         self.be_quiet();
-        let pause = self.patience.lost("a write", cause);
+        let pause = self.backoff.lost("a write", cause);
         self.paused = true;
         ctx.run_later(pause, |actor, ctx| {
             actor.paused = false;
@@ -180,7 +180,7 @@ impl WriteBack {
         let now = Instant::now();
         match outcome {
             Ok(answers) => {
-                self.flush_patience.regained();
+                self.flush_backoff.regained();
                 for ((room, _), answer) in rooms.iter().zip(answers) {
                     let settled = match answer {
                         Flushed::Moved { flushed, head } => {
@@ -197,7 +197,7 @@ impl WriteBack {
                     self.settle(settled);
                     self.to_flush.entry(*room).or_insert(*seq);
                 }
-                let pause = self.flush_patience.lost("telling the log", &cause);
+                let pause = self.flush_backoff.lost("telling the log", &cause);
                 self.flushing = true;
                 ctx.run_later(pause, |actor, ctx| {
                     actor.flushing = false;

@@ -9,38 +9,38 @@ use std::sync::atomic::Ordering;
 use actix::prelude::*;
 use redis::Msg;
 
-use super::listener::Ear;
+use super::listener::Subscriber;
 use super::{Inner, keys};
 use crate::actors::persistence::write_back;
 use crate::actors::registry::broker::Ring;
-use crate::actors::registry::told::{ForgetRooms, FromNode, Over, Passed};
+use crate::actors::registry::remote::{EphemeralReceived, EpochEnded, ForgetRooms, FromNode};
 use crate::failpoint;
 use crate::ids::{Epoch, RoomId};
 use crate::protocol::Event;
 use crate::protocol::envelope::{self, Envelope, RoomNews};
 
 /// Where things go that come from Redis.
-pub struct Hearers {
+pub struct Subscribers {
     /// New events.
     pub rings: Recipient<Ring>,
     /// Logs that are over.
-    pub over: Recipient<Over>,
+    pub over: Recipient<EpochEnded>,
     /// Things that pass.
-    pub passed: Recipient<Passed>,
+    pub passed: Recipient<EphemeralReceived>,
     /// Envelopes.
     pub envelopes: Recipient<FromNode>,
     /// That rooms are to be read again.
     pub forget: Recipient<ForgetRooms>,
 }
 
-impl Hearers {
+impl Subscribers {
     /// Everything goes to one actor.
     pub fn all<A>(hearer: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>>
             + Handler<Ring>
-            + Handler<Over>
-            + Handler<Passed>
+            + Handler<EpochEnded>
+            + Handler<EphemeralReceived>
             + Handler<FromNode>
             + Handler<ForgetRooms>,
     {
@@ -55,9 +55,9 @@ impl Hearers {
 }
 
 /// What the doorbells' connection calls.
-pub(super) struct EarOf(pub(super) Arc<Inner>);
+pub(super) struct BrokerSubscriber(pub(super) Arc<Inner>);
 
-impl Ear for EarOf {
+impl Subscriber for BrokerSubscriber {
     fn hear(&self, message: &Msg) {
         let channel = message.get_channel_name();
         match keys::room_of(channel) {
@@ -72,7 +72,7 @@ impl Ear for EarOf {
     }
 }
 
-impl EarOf {
+impl BrokerSubscriber {
     fn hear_room(&self, room: RoomId, bytes: &[u8]) {
         let inner = &self.0;
         if failpoint::loses("redis::ring") {
@@ -91,19 +91,24 @@ impl EarOf {
             return inner.fence_noticed.notify_one();
         }
         let epoch = at.epoch;
-        let Some(hearers) = inner.hearers.get() else {
+        let Some(subscribers) = inner.subscribers.get() else {
             return;
         };
         let heard = match news {
-            RoomNews::Events(events) => self.hear_events(hearers, room, epoch, events),
+            RoomNews::Events(events) => self.hear_events(subscribers, room, epoch, events),
             RoomNews::Flushed(seq) => {
                 inner.tell_write_back(write_back::FlushedTo { room, seq });
                 true
             }
-            RoomNews::Over => hearers.over.try_send(Over { room, epoch }).is_ok(),
-            RoomNews::Passing(passing) => {
-                // It may be lost: that is what passing means.
-                let _ = hearers.passed.try_send(Passed { room, passing });
+            RoomNews::EpochEnded => subscribers
+                .over
+                .try_send(EpochEnded { room, epoch })
+                .is_ok(),
+            RoomNews::Ephemeral(ephemeral) => {
+                // It may be lost: that is what ephemeral means.
+                let _ = subscribers
+                    .passed
+                    .try_send(EphemeralReceived { room, ephemeral });
                 true
             }
         };
@@ -115,7 +120,7 @@ impl EarOf {
 
     fn hear_events(
         &self,
-        hearers: &Hearers,
+        subscribers: &Subscribers,
         room: RoomId,
         epoch: Epoch,
         events: Vec<Event>,
@@ -135,7 +140,7 @@ impl EarOf {
             epoch: Some(epoch),
             events,
         };
-        hearers.rings.try_send(ring).is_ok()
+        subscribers.rings.try_send(ring).is_ok()
     }
 
     fn hear_node(&self, channel: &str, bytes: &[u8]) {
@@ -143,13 +148,13 @@ impl EarOf {
             Ok(envelope) => envelope,
             Err(malformed) => return self.0.count_malformed(channel, &malformed),
         };
-        if let envelope::Says::Life { .. } = &envelope.says {
+        if let envelope::Payload::Life { .. } = &envelope.payload {
             self.0.fence_noticed.notify_one();
         }
-        let Some(hearers) = self.0.hearers.get() else {
+        let Some(subscribers) = self.0.subscribers.get() else {
             return;
         };
-        if hearers.envelopes.try_send(FromNode(envelope)).is_err() {
+        if subscribers.envelopes.try_send(FromNode(envelope)).is_err() {
             self.0.counts.lost.fetch_add(1, Ordering::Relaxed);
             // As good as cut: what such envelopes say is read again.
             self.was_cut();

@@ -18,7 +18,7 @@ use crate::limits::{Level, Pour, Poured, Rates, Shared};
 /// How often nodes exchange what they have let through.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// A Redis that takes longer to answer is not waited for: people sign in without it.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// So much of a hash makes a key: nobody finds two that are the same.
 const HASH_BYTES: usize = 16;
 
@@ -82,7 +82,7 @@ impl Shared for RedisBuckets {
             if !link.is_up() {
                 return vec![None; count];
             }
-            match tokio::time::timeout(PATIENCE, link.run_all(commands)).await {
+            match tokio::time::timeout(TIMEOUT, link.run_all(commands)).await {
                 Ok(Ok(answers)) => answers
                     .into_iter()
                     .skip(1)

@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
 /// How long a command may take; one that takes longer has an unknown outcome.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a command waits for a connection that is just being made.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// Between two attempts to connect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -103,7 +103,7 @@ impl Link {
 
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), Fault> {
         let mut watch = self.0.connection.subscribe();
-        let up = tokio::time::timeout(PATIENCE, watch.wait_for(Option::is_some)).await;
+        let up = tokio::time::timeout(TIMEOUT, watch.wait_for(Option::is_some)).await;
         let connection = up.ok().and_then(|up| up.ok().and_then(|up| up.clone()));
         let made = self.0.made.load(Ordering::Acquire);
         connection

@@ -23,7 +23,7 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(2);
 const CHANNELS_PER_COMMAND: usize = 500;
 
 /// Hears what is published.
-pub(super) trait Ear {
+pub(super) trait Subscriber {
     /// Something was published.
     fn hear(&self, message: &Msg);
     /// The connection was away, and all subscriptions are back now.
@@ -57,8 +57,8 @@ struct Change {
 
 impl Listener {
     /// Connects in the background, for as long as the program runs.
-    pub(super) fn start(&self, client: Client, ear: impl Ear + 'static) {
-        actix::spawn(self.clone().keep_listening(client, ear));
+    pub(super) fn start(&self, client: Client, subscriber: impl Subscriber + 'static) {
+        actix::spawn(self.clone().keep_listening(client, subscriber));
     }
 
     /// Wants a channel. The answer comes when the subscription stands.
@@ -92,12 +92,12 @@ impl Listener {
         self.0.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn keep_listening(self, client: Client, ear: impl Ear) {
+    async fn keep_listening(self, client: Client, subscriber: impl Subscriber) {
         loop {
             match self.connect(&client).await {
                 Ok((sink, stream)) => {
-                    ear.was_cut();
-                    self.listen(sink, stream, &ear).await;
+                    subscriber.was_cut();
+                    self.listen(sink, stream, &subscriber).await;
                     log::warn!("the doorbells' connection to Redis is lost; connecting again");
                 }
                 Err(cause) => log::debug!("no doorbells: {cause}"),
@@ -136,13 +136,18 @@ impl Listener {
     }
 
     /// Hears until the connection is lost.
-    async fn listen(&self, sink: PubSubSink, mut stream: PubSubStream, ear: &impl Ear) {
+    async fn listen(
+        &self,
+        sink: PubSubSink,
+        mut stream: PubSubStream,
+        subscriber: &impl Subscriber,
+    ) {
         let (lost, mut is_lost) = tokio::sync::mpsc::channel::<()>(1);
         let watching = actix::spawn(watch(sink.clone(), lost.clone()));
         loop {
             tokio::select! {
                 message = stream.next() => match message {
-                    Some(message) => ear.hear(&message),
+                    Some(message) => subscriber.hear(&message),
                     None => break,
                 },
                 () = self.0.changed.notified() => self.tell_changes(&sink, &lost),

@@ -28,8 +28,8 @@ pub use redis::Client;
 use tokio::sync::Notify;
 
 pub use self::check::{RedisError, open};
-use self::hearing::EarOf;
-pub use self::hearing::Hearers;
+use self::hearing::BrokerSubscriber;
+pub use self::hearing::Subscribers;
 pub use self::limits::share_limits;
 use self::link::Link;
 use self::listener::Listener;
@@ -43,11 +43,11 @@ use crate::actors::{Pending, Reply, send_always};
 use crate::db::{Append, Appended, Db};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, RoomId, Seq};
-use crate::protocol::envelope::{self, Envelope, Malformed, Passing};
+use crate::protocol::envelope::{self, Envelope, Ephemeral, Malformed};
 use crate::protocol::{Durability, Event, MAX_EVENTS};
 
 /// How long a reading waits for a life of Redis that is just beginning.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long somebody waits for a subscription while Redis is away.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at it.
@@ -81,7 +81,7 @@ struct Inner {
     /// Who writes them there; set once, right after the start.
     write_back: OnceLock<Addr<WriteBack>>,
     /// Who hears what rings; set once, right after the start.
-    hearers: OnceLock<Hearers>,
+    subscribers: OnceLock<Subscribers>,
     /// May a ring have been lost?
     missed: AtomicBool,
     /// Has a connection been away since the registry last asked?
@@ -147,7 +147,7 @@ impl RedisBroker {
             salvaged: AtomicBool::new(false),
             backlog,
             write_back: OnceLock::new(),
-            hearers: OnceLock::new(),
+            subscribers: OnceLock::new(),
             missed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             others: RwLock::default(),
@@ -157,17 +157,17 @@ impl RedisBroker {
 
     /// Starts to listen, and joins the life of Redis or begins one. Both go on in the
     /// background for ever.
-    pub fn begin(&self, write_back: Addr<WriteBack>, hearers: Hearers) {
+    pub fn begin(&self, write_back: Addr<WriteBack>, subscribers: Subscribers) {
         let inner = &self.0;
         // Both are set here only.
         let _ = inner.write_back.set(write_back);
-        let _ = inner.hearers.set(hearers);
+        let _ = inner.subscribers.set(subscribers);
         drop(inner.listener.subscribe(keys::ALL.to_owned()));
         let own = keys::node_channel(&inner.node.id);
         drop(inner.listener.subscribe(own));
         inner
             .listener
-            .start(inner.client.clone(), EarOf(inner.clone()));
+            .start(inner.client.clone(), BrokerSubscriber(inner.clone()));
         actix::spawn(inner.clone().keep_rebuilt());
         inner.fence_noticed.notify_one();
     }
@@ -231,8 +231,8 @@ impl RedisBroker {
     }
 
     /// Sends an envelope to one node, or to all.
-    pub async fn send(&self, to: Option<&str>, says: envelope::Says) -> Result<()> {
-        self.0.send(to, says).await
+    pub async fn send(&self, to: Option<&str>, payload: envelope::Payload) -> Result<()> {
+        self.0.send(to, payload).await
     }
 }
 
@@ -244,7 +244,7 @@ impl Inner {
 
     /// The present life; waits a moment for one that is just beginning.
     async fn open_life(&self) -> Result<Arc<Life>> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(life) = self.life_if_open() {
                 return Ok(life);
@@ -297,11 +297,11 @@ impl Inner {
         }
     }
 
-    async fn send(&self, to: Option<&str>, says: envelope::Says) -> Result<()> {
+    async fn send(&self, to: Option<&str>, payload: envelope::Payload) -> Result<()> {
         let envelope = Envelope {
             node: self.node.id.clone(),
             generation: self.node.generation.clone(),
-            says,
+            payload,
         };
         let text = envelope.encode().map_err(|_| Error::internal())?;
         let channel = to.map_or_else(|| keys::ALL.to_owned(), keys::node_channel);
@@ -394,19 +394,19 @@ impl Broker for RedisBroker {
         true
     }
 
-    fn pass(&self, room: RoomId, epoch: &Epoch, passing: &Passing) {
+    fn pass(&self, room: RoomId, epoch: &Epoch, ephemeral: &Ephemeral) {
         let inner = self.0.clone();
         let at = envelope::At {
             life: inner.life().name.to_string(),
             epoch: epoch.clone(),
         };
-        let Ok(text) = envelope::encode_passing(&at, passing) else {
+        let Ok(text) = envelope::encode_ephemeral(&at, ephemeral) else {
             return;
         };
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(keys::channel(room)).arg(text);
         actix::spawn(async move {
-            // It may be lost: that is what passing means.
+            // It may be lost: that is what ephemeral means.
             let _ = inner.link.run(&publish).await;
         });
     }

@@ -12,7 +12,7 @@ use super::{Inner, RedisBroker, RedisError, keys};
 use crate::clock::now_ms;
 use crate::error::Result;
 use crate::protocol::Presence;
-use crate::protocol::envelope::{self, Came, Envelope, Says};
+use crate::protocol::envelope::{self, Envelope, Payload, PresenceChange};
 
 /// How long a node counts as alive that does not say so again.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
@@ -174,7 +174,7 @@ impl RedisBroker {
     pub(in crate::actors::registry) async fn tell_people(
         &self,
         number: u64,
-        changes: Vec<Came>,
+        changes: Vec<PresenceChange>,
     ) -> Result<()> {
         let inner = &self.0;
         let users = keys::users(&inner.node.id);
@@ -199,7 +199,7 @@ impl RedisBroker {
         let envelope = Envelope {
             node: inner.node.id.clone(),
             generation: inner.node.generation.clone(),
-            says: Says::People { number, changes },
+            payload: Payload::People { number, changes },
         };
         let text = envelope
             .encode()
@@ -215,7 +215,7 @@ impl RedisBroker {
     pub(in crate::actors::registry) async fn people_of(
         &self,
         node: &str,
-    ) -> Result<(u64, Vec<Came>)> {
+    ) -> Result<(u64, Vec<PresenceChange>)> {
         let inner = &self.0;
         let mut get = redis::cmd("HGETALL");
         get.arg(keys::users(node));
@@ -228,7 +228,7 @@ impl RedisBroker {
             if field == "number" {
                 number = value.parse().unwrap_or_default();
             } else if let (Ok(user), Some((presence, text))) = (field.parse(), read_seen(&value)) {
-                people.push(Came {
+                people.push(PresenceChange {
                     user,
                     presence: Some(presence),
                     text,
@@ -288,13 +288,13 @@ fn read_seen(value: &str) -> Option<(Presence, Option<String>)> {
 }
 
 /// Sends an order to a node, for a command that is no node itself. False when nobody heard.
-pub async fn order(client: &Client, node: &str, says: Says) -> Result<bool, RedisError> {
+pub async fn order(client: &Client, node: &str, payload: Payload) -> Result<bool, RedisError> {
     let mut connection = super::check::connect(client).await?;
     let refused = |error| RedisError::unreachable(client, &error);
     let envelope = Envelope {
         node: "command".into(),
         generation: String::new(),
-        says,
+        payload,
     };
     let text = envelope.encode().unwrap_or_default();
     let heard: i64 = redis::cmd("PUBLISH")

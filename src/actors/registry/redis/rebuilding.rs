@@ -21,11 +21,11 @@ use super::scripts::{self, Called, Life};
 use super::{Inner, keys};
 use crate::actors::Reply;
 use crate::actors::persistence::write_back::{Salvage, Survived};
-use crate::actors::registry::told::ForgetRooms;
+use crate::actors::registry::remote::ForgetRooms;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::ids::{RoomId, Seq};
-use crate::protocol::envelope::Says;
+use crate::protocol::envelope::Payload;
 
 /// Between two looks at how far a rebuilding is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -107,9 +107,9 @@ impl Inner {
             return Ok(());
         }
         let is_late = !ours.is_empty() && !self.salvaged.swap(false, Ordering::AcqRel);
-        if let Some(hearers) = self.hearers.get().filter(|_| is_late) {
+        if let Some(subscribers) = self.subscribers.get().filter(|_| is_late) {
             // A full mailbox leaves rooms whose basis is refused as soon as they append.
-            let _ = hearers.forget.try_send(ForgetRooms);
+            let _ = subscribers.forget.try_send(ForgetRooms);
         }
         *self.life.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Life::new(name));
         self.lossy.store(false, Ordering::Release);
@@ -202,7 +202,7 @@ impl Inner {
         failpoint::at("redis::after_life");
         let life = new.to_owned();
         // Whoever does not hear it looks by themselves.
-        let _ = self.send(None, Says::Life { life }).await;
+        let _ = self.send(None, Payload::Life { life }).await;
         self.fence_noticed.notify_one();
         Ok(())
     }

@@ -3,7 +3,7 @@
 mod actor;
 mod fakes;
 mod lives;
-mod rescue;
+mod recovery;
 mod tail;
 mod tails;
 

@@ -14,7 +14,7 @@ const VOIDS_AT_ONCE: i64 = 1_000_000;
 
 /// One room's events that are not known to be in the database.
 #[derive(Debug, Default)]
-struct Wreck {
+struct Unwritten {
     held: BTreeMap<Seq, Event>,
     /// How far the database is, once it has said so.
     head: Option<Seq>,
@@ -35,34 +35,34 @@ pub(super) struct Hole {
 
 /// All of it.
 #[derive(Debug, Default)]
-pub(super) struct Rescue {
-    wrecks: BTreeMap<RoomId, Wreck>,
+pub(super) struct Recovery {
+    rooms: BTreeMap<RoomId, Unwritten>,
     /// What contradicts the database, or comes too late.
     again: Vec<(RoomId, Vec<Event>)>,
     done: Salvaged,
 }
 
-impl Rescue {
+impl Recovery {
     /// Nothing is known of the database yet.
     pub(super) fn new(held: Vec<(RoomId, Vec<Event>)>) -> Self {
-        let mut rescue = Self::default();
+        let mut recovery = Self::default();
         for (room, events) in held {
-            rescue.add(room, events);
+            recovery.add(room, events);
         }
-        rescue
+        recovery
     }
 
     /// More of a room has been found.
     pub(super) fn add(&mut self, room: RoomId, events: Vec<Event>) {
-        let wreck = self.wrecks.entry(room).or_default();
+        let unwritten = self.rooms.entry(room).or_default();
         for event in events {
-            wreck.held.entry(event.seq()).or_insert(event);
+            unwritten.held.entry(event.seq()).or_insert(event);
         }
     }
 
     /// Is everything written, or known not to be?
     pub(super) fn is_done(&self) -> bool {
-        self.wrecks.is_empty()
+        self.rooms.is_empty()
     }
 
     /// What came of it, and what is to be appended again.
@@ -74,8 +74,8 @@ impl Rescue {
     pub(super) fn batches(&self, limit: usize) -> Vec<Vec<Placed>> {
         let mut batches = Vec::new();
         let (mut batch, mut rows) = (Vec::new(), 0);
-        for (room, wreck) in &self.wrecks {
-            let events = wreck.dense(limit);
+        for (room, unwritten) in &self.rooms {
+            let events = unwritten.dense(limit);
             rows += events.len();
             if rows > limit && !batch.is_empty() {
                 batches.push(std::mem::take(&mut batch));
@@ -91,7 +91,7 @@ impl Rescue {
     /// What the database said of a room's next events. Answers whether that is progress.
     pub(super) fn learn(&mut self, asked: &Placed, written: &Written, now: Instant) -> bool {
         let room = asked.room;
-        let Some(wreck) = self.wrecks.get_mut(&room) else {
+        let Some(unwritten) = self.rooms.get_mut(&room) else {
             return false;
         };
         match written {
@@ -99,36 +99,36 @@ impl Rescue {
                 self.done.rows += new.len();
                 // What is held between these and the head is still to be compared.
                 let last = asked.events.last().map_or(Seq::ZERO, Event::seq);
-                wreck.held = wreck.held.split_off(&last.next());
-                wreck.head = Some(*head);
-                wreck.missing_since = None;
+                unwritten.held = unwritten.held.split_off(&last.next());
+                unwritten.head = Some(*head);
+                unwritten.missing_since = None;
             }
             Written::Behind { head } => {
-                wreck.missing_since.get_or_insert(now);
-                let moved = wreck.head < Some(*head);
-                wreck.head = Some(*head);
+                unwritten.missing_since.get_or_insert(now);
+                let moved = unwritten.head < Some(*head);
+                unwritten.head = Some(*head);
                 return moved;
             }
             Written::Conflict { at, .. } => {
-                let rest = wreck.held.split_off(at);
-                wreck.held.clear();
+                let rest = unwritten.held.split_off(at);
+                unwritten.held.clear();
                 self.keep_for_later(room, rest.into_values().collect());
             }
             Written::NoRoom => {
                 log::error!("room={room} there is no such room: its events are lost");
-                wreck.held.clear();
+                unwritten.held.clear();
             }
         }
-        if self.wrecks.get(&room).is_some_and(|w| w.held.is_empty()) {
-            self.wrecks.remove(&room);
+        if self.rooms.get(&room).is_some_and(|w| w.held.is_empty()) {
+            self.rooms.remove(&room);
         }
         true
     }
 
     /// The database is in another life: nothing of this one can be written any more.
     pub(super) fn give_up(&mut self) {
-        for (room, wreck) in std::mem::take(&mut self.wrecks) {
-            self.keep_for_later(room, wreck.held.into_values().collect());
+        for (room, unwritten) in std::mem::take(&mut self.rooms) {
+            self.keep_for_later(room, unwritten.held.into_values().collect());
         }
     }
 
@@ -139,29 +139,29 @@ impl Rescue {
 
     /// Where a number is missing that keeps others from being written.
     pub(super) fn holes(&self) -> Vec<Hole> {
-        let hole = |(room, wreck): (&RoomId, &Wreck)| {
-            let after = wreck.head?;
-            let first = *wreck.held.keys().next()?;
+        let hole = |(room, unwritten): (&RoomId, &Unwritten)| {
+            let after = unwritten.head?;
+            let first = *unwritten.held.keys().next()?;
             (first > after.next()).then_some(Hole {
                 room: *room,
                 after,
-                since: wreck.missing_since?,
+                since: unwritten.missing_since?,
             })
         };
-        self.wrecks.iter().filter_map(hole).collect()
+        self.rooms.iter().filter_map(hole).collect()
     }
 
     /// Nobody has what is missing here: puts voids. What the database says of the room must
     /// be newer than the hole.
     pub(super) fn fill(&mut self, room: RoomId, row: &SeedRecord) {
-        let Some(wreck) = self.wrecks.get_mut(&room) else {
+        let Some(unwritten) = self.rooms.get_mut(&room) else {
             return;
         };
-        if wreck.head != Some(row.head) {
-            wreck.head = Some(row.head);
+        if unwritten.head != Some(row.head) {
+            unwritten.head = Some(row.head);
             return;
         }
-        let Some(first) = wreck.held.keys().next().copied() else {
+        let Some(first) = unwritten.held.keys().next().copied() else {
             return;
         };
         log::warn!(
@@ -175,13 +175,13 @@ impl Rescue {
                 n: row.messages,
                 at: row.changed_at,
             };
-            wreck.held.insert(Seq(seq), Event::filler(room, place));
+            unwritten.held.insert(Seq(seq), Event::filler(room, place));
             self.done.voids += 1;
         }
     }
 }
 
-impl Wreck {
+impl Unwritten {
     /// The next events, without a hole between them.
     fn dense(&self, limit: usize) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::new();

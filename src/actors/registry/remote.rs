@@ -9,12 +9,12 @@ use crate::actors::persistence::write_back::Landed;
 use crate::actors::{room, send_always, user};
 use crate::db::Mark;
 use crate::ids::{Epoch, RoomId, UserId};
-use crate::protocol::envelope::{Came, Envelope, Passing, Says};
+use crate::protocol::envelope::{Envelope, Ephemeral, Payload, PresenceChange};
 
 /// A room's log is over: another epoch begins.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Over {
+pub struct EpochEnded {
     /// Which room.
     pub room: RoomId,
     /// Which epoch is over.
@@ -24,11 +24,11 @@ pub struct Over {
 /// Something that may be lost has happened in a room.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Passed {
+pub struct EphemeralReceived {
     /// In which room.
     pub room: RoomId,
     /// What.
-    pub passing: Passing,
+    pub ephemeral: Ephemeral,
 }
 
 /// An envelope from another node, or from a command.
@@ -73,13 +73,13 @@ impl Handler<Landed> for Registry {
     }
 }
 
-impl Handler<Over> for Registry {
+impl Handler<EpochEnded> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Over { room, epoch }: Over, _: &mut Context<Self>) {
+    fn handle(&mut self, EpochEnded { room, epoch }: EpochEnded, _: &mut Context<Self>) {
         if let Some(address) = self.rooms.get(&room) {
             // A room that is too busy to hear it finds out by the next event's epoch.
-            let _ = address.try_send(room::Over { epoch });
+            let _ = address.try_send(room::EpochEnded { epoch });
         }
         for user in self.interest.restart(room) {
             self.tell_user(user, user::Command::MembershipChanged { room, by: user });
@@ -97,13 +97,17 @@ impl Handler<ForgetRooms> for Registry {
     }
 }
 
-impl Handler<Passed> for Registry {
+impl Handler<EphemeralReceived> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Passed { room, passing }: Passed, _: &mut Context<Self>) {
+    fn handle(
+        &mut self,
+        EphemeralReceived { room, ephemeral }: EphemeralReceived,
+        _: &mut Context<Self>,
+    ) {
         if let Some(address) = self.rooms.get(&room) {
-            // It may be lost: that is what passing means.
-            let _ = address.try_send(room::Passed(passing));
+            // It may be lost: that is what ephemeral means.
+            let _ = address.try_send(room::EphemeralReceived(ephemeral));
         }
     }
 }
@@ -120,13 +124,15 @@ impl Handler<FromNode> for Registry {
             return;
         }
         let node = envelope.node.clone();
-        match &envelope.says {
-            Says::People { number, changes } => self.hear_people(&envelope, *number, changes, ctx),
-            Says::MembershipChanged { user, room, by } => {
+        match &envelope.payload {
+            Payload::People { number, changes } => {
+                self.hear_people(&envelope, *number, changes, ctx)
+            }
+            Payload::MembershipChanged { user, room, by } => {
                 let (room, by) = (*room, *by);
                 self.tell_user(*user, user::Command::MembershipChanged { room, by });
             }
-            Says::Revoke {
+            Payload::Revoke {
                 user,
                 login,
                 except,
@@ -135,12 +141,12 @@ impl Handler<FromNode> for Registry {
                 self.forget_identity(*user);
                 self.tell_user(*user, user::Command::Revoke { login, except });
             }
-            Says::Notify { user, frame } => {
+            Payload::Notify { user, frame } => {
                 let frame = frame.clone();
                 self.forget_identity(*user);
                 self.tell_user(*user, user::Command::Notify { frame });
             }
-            Says::Marked {
+            Payload::Marked {
                 user,
                 room,
                 read,
@@ -154,15 +160,15 @@ impl Handler<FromNode> for Registry {
                 };
                 self.tell_user(*user, user::Command::Marked { room: *room, mark });
             }
-            Says::Settings { version } => self.order(Order::Settings(*version)),
-            Says::SettingsRefused { version, reason } => self.order(Order::SettingsRefused {
+            Payload::Settings { version } => self.order(Order::Settings(*version)),
+            Payload::SettingsRefused { version, reason } => self.order(Order::SettingsRefused {
                 node,
                 version: *version,
                 reason: reason.clone(),
             }),
-            Says::Drain => self.order(Order::Drain),
+            Payload::Drain => self.order(Order::Drain),
             // The broker acts on it.
-            Says::Life { .. } => {}
+            Payload::Life { .. } => {}
         }
     }
 }
@@ -220,7 +226,7 @@ impl Handler<WasAway> for Registry {
             return;
         };
         for (user, presence) in everybody {
-            cluster.note(Came {
+            cluster.note(PresenceChange {
                 user,
                 presence: Some(presence),
                 text: None,

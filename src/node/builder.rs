@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::actors::persistence::write_back::{self, Backlog, WriteBack};
 use crate::actors::persistence::{self, Persistence};
-use crate::actors::registry::redis::{Hearers, Lease, NodeName, RedisBroker, share_limits};
+use crate::actors::registry::redis::{Lease, NodeName, RedisBroker, Subscribers, share_limits};
 use crate::actors::registry::{LocalBroker, Order, Registry};
 use crate::actors::{Cluster, Services, Workers};
 use crate::config::Config;
@@ -23,7 +23,7 @@ use crate::settings::Settings;
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What everyone is made from, but the workers, which the HTTP server starts.
-pub(super) struct Cast {
+pub(super) struct NodeBuilder {
     config: Arc<Config>,
     itself: Lease,
     orders: mpsc::Sender<Order>,
@@ -31,7 +31,7 @@ pub(super) struct Cast {
     db: Db,
 }
 
-impl Cast {
+impl NodeBuilder {
     pub(super) fn new(
         config: Arc<Config>,
         itself: Lease,
@@ -81,7 +81,7 @@ impl Cast {
             registry.clone().recipient(),
             limits,
         );
-        broker.begin(write_back.clone(), Hearers::all(&registry));
+        broker.begin(write_back.clone(), Subscribers::all(&registry));
         let secret = self.config.jwt_secret.clone();
         let cluster = Cluster {
             broker: broker.clone(),
