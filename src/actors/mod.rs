@@ -11,6 +11,7 @@
 //! Sessions, hubs, directories, rooms and users live on the worker threads of the HTTP
 //! server; registry and persistence on the main thread. What crosses threads is a message.
 
+mod backoff;
 pub mod directory;
 mod draining;
 pub mod hub;

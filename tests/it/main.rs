@@ -20,6 +20,7 @@ mod migrations;
 mod ops;
 mod protocol;
 mod python;
+mod rechecks;
 mod rest;
 mod resume;
 mod scripts;

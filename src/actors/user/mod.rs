@@ -5,6 +5,7 @@
 //! Full mailbox: commands are refused, news are lost (their numbers are absolute).
 //! Restart: sessions of a failed user attach again when they next say something.
 
+mod checking;
 mod message;
 mod rooms;
 mod telling;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use serde_json::json;
 
+use self::checking::Checking;
 pub use self::message::{Command, News};
 pub use self::rooms::{Listing, Rooms};
 use super::directory::RetireUser;
@@ -32,8 +34,6 @@ const MAILBOX: usize = 1024;
 const IDLE: Duration = Duration::from_secs(5);
 /// How long after a mark the rest of the mentions is counted again.
 const RECOUNT_DELAY: Duration = Duration::from_millis(600);
-/// How soon sign-ins are looked at again when the database could not be asked.
-const RECHECK_DELAY: Duration = Duration::from_secs(2);
 /// How often a reading that was overtaken is repeated before it is taken as it is.
 const MAX_LOADS: usize = 3;
 
@@ -48,6 +48,8 @@ pub struct User {
     /// How they want to be seen.
     presence: Presence,
     presence_text: Option<String>,
+    /// Whether their sign-ins are being checked.
+    checking: Checking,
     /// Commands handled, for [`RetireUser`].
     handled: u64,
 }
@@ -82,6 +84,7 @@ impl User {
             rooms: Rooms::default(),
             presence: Presence::Online,
             presence_text: None,
+            checking: Checking::default(),
             handled: 0,
         })
     }

@@ -1,13 +1,12 @@
 //! What a person's devices here are told, and how they are sent away.
 
-use actix::prelude::*;
 use serde_json::json;
 
-use super::{Attached, Command, RECHECK_DELAY, User};
+use super::{Attached, User};
 use crate::actors::registry::Change;
 use crate::actors::{hub, send_always, wire};
 use crate::ids::{LoginId, SessionId};
-use crate::protocol::{Account, AccountNotice, CloseCode, Entry, ErrorCode, Inbox, ServerFrame};
+use crate::protocol::{Account, AccountNotice, CloseCode, Entry, Inbox, ServerFrame};
 
 impl User {
     pub(super) fn notify(&self, kind: AccountNotice, data: serde_json::Value) {
@@ -97,25 +96,6 @@ impl User {
                 code: CloseCode::Revoked,
             };
             send_always(&worker.hub, close);
-        }
-    }
-
-    /// What other nodes said may have been lost: the database knows who is still welcome.
-    pub(super) fn recheck(&self, ctx: &mut Context<Self>) {
-        for (session, attached) in &self.sessions {
-            let (services, user, session) = (self.services.clone(), self.id, *session);
-            let (login, issued_at) = (attached.login, attached.issued_at);
-            let checking = async move { services.identities.recheck(user, login, issued_at).await };
-            ctx.spawn(checking.into_actor(self).map(move |good, user, ctx| {
-                let Err(error) = good else { return };
-                if error.code == ErrorCode::Revoked {
-                    if let Some(attached) = user.sessions.get(&session) {
-                        user.close_revoked(session, attached);
-                    }
-                } else {
-                    ctx.notify_later(Command::Recheck, RECHECK_DELAY);
-                }
-            }));
         }
     }
 }

@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 
 use super::message::Salvaged;
 use super::recovery::{Hole, Recovery};
-use super::writer::{Backoff, Writer};
+use super::writer::Writer;
+use crate::actors::backoff::Backoff;
 use crate::db::{SeedRecord, StoreError, WriteError};
 use crate::error::Error;
 use crate::ids::RoomId;

@@ -2,7 +2,7 @@
 //! tests interfere, and the news of what has landed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 
@@ -14,8 +14,6 @@ use crate::protocol::Event;
 
 /// How long the news of what has landed may wait for a full mailbox.
 const NOTIFY_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two lines about the same outage.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What it takes to write. Cheap to clone.
 #[derive(Clone)]
@@ -77,49 +75,5 @@ pub(super) async fn interfere(name: &'static str) {
     if fail::has_failpoints() {
         // What it does is its own business.
         let _ = tokio::task::spawn_blocking(move || failpoint::at(name)).await;
-    }
-}
-
-/// A pause that grows from 50 ms to a second, and a log line now and then.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    failures: u32,
-    logged: Option<Instant>,
-}
-
-impl Backoff {
-    /// Another failure: says so if that was not done lately, and how long to wait.
-    pub(super) fn lost(&mut self, what: &str, cause: &dyn std::fmt::Display) -> Duration {
-        self.failures += 1;
-        let now = Instant::now();
-        if self.logged.is_none_or(|at| now - at >= LOG_INTERVAL) {
-            self.logged = Some(now);
-            log::warn!("{what} failed and is repeated: {cause}");
-        }
-        self.pause()
-    }
-
-    /// It works again.
-    pub(super) fn regained(&mut self) {
-        *self = Self::default();
-    }
-
-    fn pause(&self) -> Duration {
-        Duration::from_millis((25 << self.failures.min(6)).min(1000))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_grows_from_50_ms_to_a_second_and_begins_anew() {
-        let mut backoff = Backoff::default();
-        let mut lost = || backoff.lost("a test", &"on purpose").as_millis();
-        let pauses: Vec<_> = (0..7).map(|_| lost()).collect();
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
-        backoff.regained();
-        assert_eq!(backoff.lost("a test", &"on purpose").as_millis(), 50);
     }
 }
