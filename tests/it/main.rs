@@ -23,6 +23,7 @@ mod python;
 mod rechecks;
 mod rest;
 mod resume;
+mod room_actor;
 mod scripts;
 mod security;
 mod settings;

@@ -103,10 +103,10 @@ impl Appends {
         Plan { drafts, doubtful }
     }
 
-    /// The log has newer rights than the plan rested on: everything is decided again.
+    /// The log has newer rights than the plan rested on, and its head has been reached since:
+    /// everything is decided again, and a *no* is certain now.
     pub(super) fn decide_again(&mut self) {
         for planned in std::mem::take(&mut self.in_flight).into_iter().rev() {
-            // The refusal brought what is newer: what is decided now is certain.
             self.waiting.push_front(Waiting {
                 command: planned.command,
                 certain: true,

@@ -13,6 +13,7 @@ use crate::actors::{Refuse, registry};
 use crate::clock;
 use crate::db::{Append, Appended, Fate};
 use crate::error::Error;
+use crate::ids::Seq;
 use crate::protocol::{Draft, Entry, Event, MAX_EVENTS};
 
 /// How long an event waits for those that go before it, before they are read.
@@ -94,13 +95,35 @@ impl Room {
                     self.appends.settle(&fates, state);
                 }
             }
-            Appended::Stale { newer, .. } => {
-                self.appends.decide_again();
-                self.deliver(newer, ctx);
-            }
+            Appended::Stale { newer, head } => return self.learn(newer, head, ctx),
             Appended::NoRoom => self.appends.fail(&Error::room_not_found()),
         }
         self.append(ctx);
+    }
+
+    /// The log has moved on further than the decision rested on. It is decided again when all
+    /// of that is known: what the refusal brought may end before the head, or be nothing at
+    /// all, where the log has been trimmed.
+    fn learn(&mut self, newer: Vec<Event>, head: Seq, ctx: &mut Context<Self>) {
+        self.deliver(newer, ctx);
+        if self.has_reached(head) {
+            self.appends.decide_again();
+            return self.append(ctx);
+        }
+        ctx.spawn(self.catch_up().map(move |read, room, ctx| {
+            match read {
+                Ok(()) if room.has_reached(head) => room.appends.decide_again(),
+                Ok(()) => room.appends.fail(&Error::unavailable()),
+                Err(error) => room.appends.fail(&error),
+            }
+            room.append(ctx);
+        }));
+    }
+
+    fn has_reached(&self, head: Seq) -> bool {
+        self.state
+            .as_ref()
+            .is_some_and(|state| state.head() >= head)
     }
 
     /// Applies new events and hands them on. A hole is filled from the log first.
