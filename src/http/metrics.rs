@@ -95,6 +95,7 @@ async fn of_write_back(cluster: &Cluster) -> Result<Vec<MetricFamily>> {
         counter("madang_write_back_retries_total", "Writes that failed and were repeated.", counts.retries as f64),
         counter("madang_write_back_poisoned_total", "Events that the database refused for good.", counts.poisoned as f64),
         counter("madang_write_back_conflicts_total", "Times that another event stood at a number already.", counts.conflicts as f64),
+        counter("madang_write_back_lost_total", "Acknowledged events whose room the database does not know.", counts.lost as f64),
         counter("madang_write_back_swept_rooms_total", "Rooms taken over from a node that had stopped.", counts.swept as f64),
     ];
     Ok(families)

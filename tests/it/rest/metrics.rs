@@ -22,13 +22,14 @@ const EVERYWHERE: [(&str, &str); 12] = [
     ("madang_db_busy_seconds_total", "counter"),
 ];
 /// What a node of a cluster has beside.
-const TOGETHER: [(&str, &str); 14] = [
+const TOGETHER: [(&str, &str); 15] = [
     ("madang_oldest_unflushed_seconds", "gauge"),
     ("madang_write_back_batches_total", "counter"),
     ("madang_write_back_rows", "histogram"),
     ("madang_write_back_retries_total", "counter"),
     ("madang_write_back_poisoned_total", "counter"),
     ("madang_write_back_conflicts_total", "counter"),
+    ("madang_write_back_lost_total", "counter"),
     ("madang_write_back_swept_rooms_total", "counter"),
     ("madang_nodes", "gauge"),
     ("madang_people_elsewhere", "gauge"),

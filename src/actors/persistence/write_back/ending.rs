@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
+use super::recovery::Recovered;
 use super::salvage::salvage;
 use super::tails::Drained;
 use super::writer::interfere;
-use super::{Phase, Salvage, Salvaged, WriteBack};
+use super::{Phase, Salvage, WriteBack};
 use crate::actors::Reply;
 use crate::error::Error;
 use crate::ids::RoomId;
-use crate::protocol::Event;
 
 /// What was held when a life ended.
 pub(super) struct EndedLife {
@@ -103,34 +103,38 @@ impl WriteBack {
         };
         let done = working.into_actor(self).map(move |outcome, actor, ctx| {
             actor.salvaging = false;
-            let (salvaged, again) = outcome;
-            actor.settle_ended(rooms, salvaged, again);
+            actor.settle_ended(rooms, outcome);
             actor.append_again(ctx);
             actor.go_on_salvaging(ctx);
         });
         ctx.spawn(done);
     }
 
-    fn settle_ended(
-        &mut self,
-        mut rooms: HashSet<RoomId>,
-        salvaged: Salvaged,
-        again: Vec<(RoomId, Vec<Event>)>,
-    ) {
+    fn settle_ended(&mut self, mut rooms: HashSet<RoomId>, recovered: Recovered) {
+        let Recovered {
+            salvaged,
+            again,
+            unknown,
+        } = recovered;
         let Some(ended) = self.ended.pop_front() else {
             return;
         };
         log::info!(
-            "life={} salvaged: {} events written, {} numbers void, {} events to be appended again",
+            "life={} salvaged: {} events written, {} numbers void, {} events to be appended again, \
+             {} lost",
             ended.life,
             salvaged.rows,
             salvaged.voids,
-            salvaged.again
+            salvaged.again,
+            salvaged.lost
         );
         self.salvaged.rows += salvaged.rows;
         self.salvaged.voids += salvaged.voids;
         self.salvaged.again += salvaged.again;
+        self.salvaged.lost += salvaged.lost;
+        self.counts.lost += salvaged.lost as u64;
         self.backlog.release(ended.drained.own);
+        rooms.retain(|room| !unknown.contains(room));
         for (room, events) in again {
             rooms.remove(&room);
             self.again.entry(room).or_default().extend(events);
@@ -139,6 +143,7 @@ impl WriteBack {
             if rooms.contains(&room) {
                 waiter.send(Ok(()));
             } else {
+                // Nobody knows their new places yet, or there is no room for them.
                 waiter.refuse(Error::unavailable());
             }
         }

@@ -94,6 +94,8 @@ pub struct Salvaged {
     pub voids: usize,
     /// Events that are to be appended again.
     pub again: usize,
+    /// Events of rooms that the database does not know.
+    pub lost: usize,
 }
 
 /// The node stops: write everything that it appended, and its rooms until they are clean.
@@ -139,6 +141,8 @@ pub struct Counts {
     pub poisoned: u64,
     /// Times that another event already stood at a number.
     pub conflicts: u64,
+    /// Events that were acknowledged and are nowhere now, as their room is not.
+    pub lost: u64,
     /// Rooms taken over from a writer that had stopped.
     pub swept: u64,
 }

@@ -1,7 +1,7 @@
 //! What is left of a life that is over, room by room: what can be written, where a number
 //! is missing, and what has to be appended again. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use super::message::Salvaged;
@@ -39,7 +39,20 @@ pub(super) struct Recovery {
     rooms: BTreeMap<RoomId, Unwritten>,
     /// What contradicts the database, or comes too late.
     again: Vec<(RoomId, Vec<Event>)>,
+    /// Rooms that the database does not know: what was held of them is nowhere now.
+    unknown: HashSet<RoomId>,
     done: Salvaged,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    /// In numbers.
+    pub(super) salvaged: Salvaged,
+    /// What is to be appended again.
+    pub(super) again: Vec<(RoomId, Vec<Event>)>,
+    /// Rooms whose events are lost.
+    pub(super) unknown: HashSet<RoomId>,
 }
 
 impl Recovery {
@@ -65,9 +78,13 @@ impl Recovery {
         self.rooms.is_empty()
     }
 
-    /// What came of it, and what is to be appended again.
-    pub(super) fn finish(self) -> (Salvaged, Vec<(RoomId, Vec<Event>)>) {
-        (self.done, self.again)
+    /// What came of it.
+    pub(super) fn finish(self) -> Recovered {
+        Recovered {
+            salvaged: self.done,
+            again: self.again,
+            unknown: self.unknown,
+        }
     }
 
     /// All rooms' next events without a hole between them, by room, in writes of so many rows.
@@ -115,8 +132,10 @@ impl Recovery {
                 self.keep_for_later(room, rest.into_values().collect());
             }
             Written::NoRoom => {
-                log::error!("room={room} there is no such room: its events are lost");
-                unwritten.held.clear();
+                let lost = std::mem::take(&mut unwritten.held).len();
+                log::error!("room={room} there is no such room: {lost} of its events are lost");
+                self.unknown.insert(room);
+                self.done.lost += lost;
             }
         }
         if self.rooms.get(&room).is_some_and(|w| w.held.is_empty()) {

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::message::Salvaged;
-use super::recovery::{Hole, Recovery};
+use super::recovery::{Hole, Recovered, Recovery};
 use super::writer::Writer;
 use crate::actors::backoff::Backoff;
 use crate::db::{SeedRecord, StoreError, WriteError};
@@ -26,14 +25,13 @@ const READ_EVENTS: usize = 500;
 /// Most logs that are read at once.
 const READS: usize = 16;
 
-/// Writes these events under this life's name. Answers what came of it, and what is to be
-/// appended again.
+/// Writes these events under this life's name. Answers what came of it.
 pub(super) async fn salvage(
     writer: Writer,
     life: Arc<str>,
     held: Vec<(RoomId, Vec<Event>)>,
     batch_rows: usize,
-) -> (Salvaged, Vec<(RoomId, Vec<Event>)>) {
+) -> Recovered {
     let mut recovery = Recovery::new(held);
     let (mut backoff, mut blind) = (Backoff::default(), Backoff::default());
     while !recovery.is_done() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::{Salvaged, Survived};
 use super::fakes::{LIFE, Take, World, quick, until};
 use super::{events_in, seqs};
-use crate::ids::Seq;
+use crate::ids::{RoomId, Seq};
 use crate::protocol::EventKind;
 
 #[actix::test]
@@ -104,7 +104,7 @@ async fn a_number_that_nobody_has_becomes_void_after_a_while() {
     let expected = Salvaged {
         rows: 3,
         voids: 1,
-        again: 0,
+        ..Salvaged::default()
     };
     assert_eq!(salvaged, expected);
     let written = world.written(room);
@@ -164,4 +164,22 @@ async fn what_comes_late_is_salvaged_as_well() {
     world.hot.state().rooms.get_mut(&room).unwrap().flushed = Seq(4);
     world.append(room, 1).await;
     world.settled(room).await;
+}
+
+#[actix::test]
+async fn who_waits_for_a_room_that_does_not_exist_is_refused_by_the_salvage() {
+    let world = World::new(quick());
+    let (known, nowhere) = (world.room(), RoomId::random());
+    let held = world.hold_writes();
+    world.append(known, 1).await;
+    world.append(nowhere, 2).await;
+    let (good, bad) = (world.when_flushed(known, 1), world.when_flushed(nowhere, 1));
+    let salvage = world.salvage(LIFE);
+    drop(held);
+    let salvaged = salvage.await.unwrap();
+    assert_eq!(salvaged.lost, 2);
+    good.await.unwrap();
+    assert!(bad.await.is_err(), "what is nowhere is not in the database");
+    assert_eq!(world.holds().await.counts.lost, 2);
+    assert_eq!(world.backlog.events(), 0);
 }

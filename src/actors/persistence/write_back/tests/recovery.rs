@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::message::Salvaged;
-use super::super::recovery::Recovery;
+use super::super::recovery::{Recovered, Recovery};
 use super::{ROOM, events, events_in, seqs};
 use crate::db::{Placed, SeedRecord, Written};
 use crate::ids::{Epoch, RoomId, Seq};
@@ -63,11 +63,13 @@ fn a_hole_is_waited_for_and_then_filled_with_voids() {
     assert_eq!(seqs(&rest.events), [6, 7, 8]);
     recovery.learn(&rest, &done(8, &rest), now);
     assert!(recovery.is_done());
-    let (salvaged, again) = recovery.finish();
+    let Recovered {
+        salvaged, again, ..
+    } = recovery.finish();
     let expected = Salvaged {
         rows: 6,
         voids: 3,
-        again: 0,
+        ..Salvaged::default()
     };
     assert_eq!(salvaged, expected);
     assert!(again.is_empty());
@@ -108,7 +110,9 @@ fn what_lies_below_the_head_is_compared_as_well() {
     };
     recovery.learn(&second, &conflict, now);
     assert!(recovery.is_done());
-    let (salvaged, again) = recovery.finish();
+    let Recovered {
+        salvaged, again, ..
+    } = recovery.finish();
     assert_eq!(salvaged.again, 1);
     assert_eq!(seqs(&again[0].1), [5]);
 }
@@ -120,7 +124,9 @@ fn a_life_that_is_over_gives_everything_back() {
     let mut recovery = Recovery::new(held);
     recovery.give_up();
     assert!(recovery.is_done());
-    let (salvaged, again) = recovery.finish();
+    let Recovered {
+        salvaged, again, ..
+    } = recovery.finish();
     assert_eq!(salvaged.again, 3);
     let again: Vec<_> = again.iter().map(|(_, events)| seqs(events)).collect();
     assert_eq!(again, [vec![2, 3], vec![1]]);
