@@ -15,6 +15,7 @@ import { rooms } from "./steps/rooms.mjs";
 import { talk } from "./steps/talk.mjs";
 import { history } from "./steps/history.mjs";
 import { protocol } from "./steps/protocol.mjs";
+import { lost } from "./steps/lost.mjs";
 import { trouble } from "./steps/trouble.mjs";
 import { keyboard } from "./steps/keyboard.mjs";
 import { looks } from "./steps/looks.mjs";
@@ -22,7 +23,7 @@ import { injection } from "./steps/injection.mjs";
 import { account } from "./steps/account.mjs";
 import { rolling } from "./steps/rolling.mjs";
 
-const STEPS = { door, rooms, talk, history, protocol, trouble, keyboard, looks, injection, account };
+const STEPS = { door, rooms, talk, history, protocol, lost, trouble, keyboard, looks, injection, account };
 // For clusters only, and by name.
 const NAMED = { rolling };
 const STEP_MS = 180_000;

@@ -2,6 +2,7 @@
 // has read how far, who is here. Plain state; nothing here asks the node or touches the page.
 
 const SHOWN = new Set(["message", "join", "leave", "kick", "ban", "mute", "role", "room", "system"]);
+const isShown = ({ kind, body }) => SHOWN.has(kind) || (kind === "void" && body?.lost === true);
 const TYPING_MS = 6000; // who writes says so again before this has passed
 const KEEP = 400; // events kept when a long stretch is cut
 
@@ -56,7 +57,7 @@ export class Talk {
   }
 
   #replace({ events, head }) {
-    this.events = events.filter(({ kind }) => SHOWN.has(kind));
+    this.events = events.filter(isShown);
     this.first = events[0]?.seq ?? head + 1;
     this.complete = this.first <= 1;
     this.head = head;
@@ -65,14 +66,14 @@ export class Talk {
 
   add(event) {
     this.head = event.seq;
-    if (SHOWN.has(event.kind)) this.events.push(event);
+    if (isShown(event)) this.events.push(event);
     this.#arrived(event);
     this.#typing.delete(event.from);
     this.#fold(event);
   }
 
   addOlder({ events, more }) {
-    this.events.unshift(...events.filter(({ kind }) => SHOWN.has(kind)));
+    this.events.unshift(...events.filter(isShown));
     this.first = events[0]?.seq ?? this.first;
     this.complete = !more || this.first <= 1;
     for (const event of events) this.#arrived(event);

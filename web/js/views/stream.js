@@ -28,9 +28,9 @@ export function linesOf(store, talk, now) {
   return lines;
 }
 
-/** Between two people only what they say; elsewhere not that who made a room also came in. */
+/** Between two people only what they say, or would have said; elsewhere not that who made a room also came in. */
 const isTold = ({ kind, seq }, room) =>
-  kind === "message" || (room.kind !== "dm" && !(kind === "join" && seq === 2));
+  kind === "message" || kind === "void" || (room.kind !== "dm" && !(kind === "join" && seq === 2));
 
 /** "Delivered" and "read by everyone" are shown once, at the last message they hold for. */
 function quietMarks(lines) {

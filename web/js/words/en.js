@@ -98,6 +98,7 @@ export const en = {
   "event.kick": "{by} removed {who}",
   "event.ban": "{by} banned {who}",
   "event.mute": "{by} muted {who}",
+  "event.void": "Something from {who} was lost here",
   "event.role": "{by} changed what {who} may do",
   "event.room": "{by} changed the room",
   "event.made": "{by} made this room",

@@ -98,6 +98,7 @@ export const ko = {
   "event.kick": "{by}님이 {who}님을 내보냈어요",
   "event.ban": "{by}님이 {who}님을 차단했어요",
   "event.mute": "{by}님이 {who}님의 말을 막았어요",
+  "event.void": "{who}님이 남긴 것이 여기서 사라졌어요",
   "event.role": "{by}님이 {who}님의 역할을 바꿨어요",
   "event.room": "{by}님이 방 설정을 바꿨어요",
   "event.made": "{by}님이 방을 만들었어요",
