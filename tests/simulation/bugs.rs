@@ -11,6 +11,8 @@ pub(crate) enum Bug {
     TrimPastFlushed,
     /// A node that finds its scripts unknown loads them again, without a barrier.
     LoadAgain,
+    /// A node of another version completes a life over a connection that came back by itself.
+    CompletesTheLost,
     /// The log takes a decision on old rights.
     NoBasis,
     /// The log takes a join decided on an old count.

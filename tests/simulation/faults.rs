@@ -83,6 +83,8 @@ pub(crate) enum Point {
     Begun,
     /// The new life has its keys, not its scripts.
     Named,
+    /// The marker is known, the scripts of this version are not loaded yet.
+    Probed,
     /// The database has the new epoch, the event no new place.
     Renewed,
 }
@@ -101,6 +103,7 @@ impl Point {
         Point::Survivors,
         Point::Begun,
         Point::Named,
+        Point::Probed,
         Point::Renewed,
     ];
 }
@@ -219,6 +222,7 @@ impl Weather {
 pub(crate) const BUGS: &[(Bug, Fault)] = &[
     (Bug::TrimPastFlushed, Fault::BadNetwork),
     (Bug::LoadAgain, Fault::LoseAt),
+    (Bug::CompletesTheLost, Fault::LoseAt),
     (Bug::NoBasis, Fault::CutDoorbell),
     (Bug::NoMembers, Fault::StopAt),
     (Bug::DatabaseFirst, Fault::SlowAndLoss),

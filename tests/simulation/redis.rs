@@ -9,6 +9,14 @@ use super::time::Ms;
 /// Which node.
 pub(crate) type NodeId = usize;
 
+/// Which text the scripts of a node have.
+pub(crate) type Version = usize;
+
+/// Of these nodes, some were upgraded and some were not.
+pub(crate) fn version(node: NodeId) -> Version {
+    node % 2
+}
+
 /// What comes out of a channel.
 #[derive(Debug, Clone)]
 pub(crate) enum Ring {
@@ -42,8 +50,10 @@ pub(crate) struct Redis {
     pub(crate) stored: Stored,
     /// What was kept a while ago: what a loss goes back to.
     pub(crate) past: Option<Stored>,
-    /// The lives whose scripts are known; no file keeps this.
-    pub(crate) scripts: BTreeSet<Life>,
+    /// The lives whose scripts are known, in which version; no file keeps this.
+    pub(crate) scripts: BTreeSet<(Life, Version)>,
+    /// The lives whose marker is known, which is the same in all versions; nor this.
+    pub(crate) markers: BTreeSet<Life>,
     /// Does it answer?
     pub(crate) up: bool,
     /// Which process it is.
@@ -73,6 +83,7 @@ impl Redis {
         self.up = false;
         self.run += 1;
         self.scripts.clear();
+        self.markers.clear();
         self.listening.clear();
         self.published.clear();
     }

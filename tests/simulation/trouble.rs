@@ -119,15 +119,17 @@ impl World {
             _ => return false,
         }
         self.trace(|| format!("strikes node {id} at {point:?}"));
-        self.spawn(self.clone().strike(id));
+        self.spawn(self.clone().strike(id, point));
         true
     }
 
-    async fn strike(self: Rc<Self>, id: NodeId) {
+    async fn strike(self: Rc<Self>, id: NodeId, point: Point) {
         match self.fault {
             Fault::KillAt => self.kill_and_start(id).await,
             Fault::StopAt => self.stop_for(id, 3_000, 18_000).await,
             Fault::SlowAt => {}
+            // What the others append meanwhile is what is lost.
+            Fault::LoseAt if point == Point::Probed => self.lose(self.some_loss()).await,
             Fault::LoseAt => self.lose_at_once(self.some_loss()).await,
             _ => {
                 let world = self.clone();

@@ -11,7 +11,7 @@ use super::log::{Draft, Event, Fold, Kind, Life, Person, Room, Seq};
 use super::node::Node;
 use super::people::Reader;
 use super::postgres::{Postgres, Row};
-use super::redis::{NodeId, Redis, Ring};
+use super::redis::{NodeId, Redis, Ring, version};
 use super::scripts::{No, Spans};
 use super::time::{Ms, NOBODY, Time};
 
@@ -113,7 +113,8 @@ impl World {
         let world = Rc::new(world);
         world.make_room(0);
         world.postgres.borrow_mut().life = 1;
-        world.redis.borrow_mut().scripts.insert(1);
+        world.redis.borrow_mut().scripts.insert((1, 0));
+        world.redis.borrow_mut().markers.insert(1);
         world.redis.borrow_mut().stored.keys.life.insert(0, 1);
         for id in 1..=NODES {
             world.start_node(id);
@@ -250,7 +251,8 @@ impl World {
         life: Life,
         script: impl FnOnce(&mut Redis, Ms) -> Result<T, No>,
     ) -> Result<T, Trouble> {
-        self.redis(node, |redis, now| match redis.scripts.contains(&life) {
+        let called = (life, version(node));
+        self.redis(node, |redis, now| match redis.scripts.contains(&called) {
             true => script(redis, now).map_err(Trouble::No),
             false => Err(Trouble::NoScript),
         })

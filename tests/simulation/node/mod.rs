@@ -14,7 +14,7 @@ use std::rc::Rc;
 use super::bugs::Bug;
 use super::faults::{Fault, Point};
 use super::log::{Draft, Epoch, Event, Fold, Life, Room, Seq};
-use super::redis::{NodeId, Redis, Ring};
+use super::redis::{NodeId, Redis, Ring, version};
 use super::scripts::{Fate, No, Seed};
 use super::time::{Answer, Bell, Ms, Owner};
 use super::world::{Inbox, Listener, SPANS, Trouble, World};
@@ -190,7 +190,8 @@ impl Node {
     ) -> Result<T, Trouble> {
         match answer {
             Err(Trouble::NoScript) if self.world.bug == Bug::LoadAgain => {
-                let load = |redis: &mut Redis, _| redis.scripts.insert(life);
+                let own = (life, version(self.id));
+                let load = |redis: &mut Redis, _| redis.scripts.insert(own);
                 self.world.redis(self.id, load).await?;
                 return Err(Trouble::Lost);
             }

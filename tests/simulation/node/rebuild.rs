@@ -6,7 +6,7 @@ use super::super::bugs::Bug;
 use super::super::faults::Point;
 use super::super::log::{Event, Kind, Life, Room, Seq};
 use super::super::postgres::{Postgres, Written};
-use super::super::redis::{NodeId, Redis, Ring};
+use super::super::redis::{NodeId, Redis, Ring, version};
 use super::super::scripts::{Append, No};
 use super::super::time::Ms;
 use super::super::world::Trouble;
@@ -86,8 +86,34 @@ impl Node {
         let look = |redis: &mut Redis, _: Ms| redis.lives(life);
         match self.world.script(self.id, life, look).await {
             Err(Trouble::Lost) => None,
+            Err(Trouble::NoScript) => self.load_own(life).await,
             answer => Some(answer.is_ok()),
         }
+    }
+
+    /// Gives Redis the scripts of this node's version, if the life has begun there: on one
+    /// connection, which a restart in between would break.
+    async fn load_own(&self, life: Life) -> Option<bool> {
+        let probe = |redis: &mut Redis, _: Ms| {
+            let begun = redis.markers.contains(&life) && redis.lives(life).is_ok();
+            (begun, redis.run)
+        };
+        let (begun, run) = self.world.redis(self.id, probe).await.ok()?;
+        if !begun {
+            return Some(false);
+        }
+        self.at(Point::Probed).await;
+        let own = (life, version(self.id));
+        let reconnects = self.world.bug == Bug::CompletesTheLost;
+        let load = move |redis: &mut Redis, _: Ms| {
+            let same = redis.run == run || reconnects;
+            if same {
+                redis.scripts.insert(own);
+            }
+            same
+        };
+        let loaded = self.world.redis(self.id, load).await.ok()?;
+        loaded.then_some(true)
     }
 
     async fn serve(self: &Rc<Self>, life: Life) {
@@ -147,8 +173,10 @@ impl Node {
             return;
         }
         self.at(Point::Named).await;
+        let version = version(self.id);
         let load = move |redis: &mut Redis, _: Ms| {
-            redis.scripts.insert(new);
+            redis.scripts.insert((new, version));
+            redis.markers.insert(new);
             redis.published.push(Ring::NewLife(new));
             if mine(redis) {
                 redis.stored.barrier = None;

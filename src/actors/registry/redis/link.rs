@@ -155,7 +155,7 @@ impl Link {
 }
 
 /// What a command itself was refused with comes as its answer.
-fn own_answer(answer: Value) -> Result<Value, Fault> {
+pub(super) fn own_answer(answer: Value) -> Result<Value, Fault> {
     match answer {
         Value::ServerError(error) => Err(Fault::from(&RedisError::from(error))),
         answer => Ok(answer),

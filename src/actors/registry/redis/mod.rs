@@ -12,6 +12,7 @@ mod keys;
 mod limits;
 mod link;
 mod listener;
+mod living;
 mod looking;
 mod nodes;
 mod reading;
@@ -273,7 +274,7 @@ impl Inner {
     fn fence(&self) {
         if !self.fenced.swap(true, Ordering::AcqRel) {
             log::warn!(
-                "Redis has lost its scripts or its life: it is rebuilt before anyone appends"
+                "Redis does not know our scripts or our life: nothing is appended until that is settled"
             );
         }
         self.fence_noticed.notify_one();

@@ -1,5 +1,5 @@
 //! Redis is rebuildable: one life ends, everything is brought into the database, the next
-//! begins (`docs/ARCHITECTURE.md`, "The lives of Redis").
+//! begins (`docs/CLUSTER.md`, "The lives of Redis").
 //!
 //! Every node that notices the fence writes what it holds above `flushed` into the
 //! database, and reports. One of them, the leader, waits until all have, or one lease time;
@@ -66,36 +66,6 @@ impl Inner {
             self.salvaged.store(true, Ordering::Release);
         }
         self.lead_or_wait(Some(of_database)).await
-    }
-
-    /// Does Redis have this life's name in every bucket, and its scripts?
-    async fn is_alive(&self, name: &str) -> Result<bool> {
-        let life = Life::new(name);
-        let mut looks: Vec<Cmd> = (0..keys::BUCKETS)
-            .map(|bucket| {
-                let mut get = redis::cmd("GET");
-                get.arg(keys::life(bucket));
-                get
-            })
-            .collect();
-        let mut exist = redis::cmd("SCRIPT");
-        exist.arg("EXISTS");
-        for script in life.all() {
-            exist.arg(script.digest());
-        }
-        looks.push(exist);
-        let mut answers = self.run_all(looks).await?;
-        let scripts: Vec<bool> = answers
-            .pop()
-            .and_then(|known| redis::from_redis_value(known).ok())
-            .unwrap_or_default();
-        let named = answers.into_iter().all(|answer| {
-            redis::from_redis_value::<Option<String>>(answer)
-                .ok()
-                .flatten()
-                .is_some_and(|found| found == name)
-        });
-        Ok(named && !scripts.is_empty() && scripts.into_iter().all(|known| known))
     }
 
     /// Redis lives this life: appends are open. A node that was late, as it was stopped when
@@ -331,7 +301,9 @@ impl Inner {
             return Err(Error::unavailable());
         }
         let life = Life::new(name);
-        let mut commands: Vec<_> = life.all().into_iter().map(Called::load).collect();
+        // The marker last: who finds it finds a life that has begun.
+        let scripts = life.own().into_iter().chain([&life.marker]);
+        let mut commands: Vec<_> = scripts.map(Called::load).collect();
         let mut done = redis::cmd("UNLINK");
         done.arg(keys::BARRIER).arg(keys::BARRIER_DONE);
         commands.push(done);
@@ -353,7 +325,7 @@ impl Inner {
             .map_err(|fault| self.away(&fault))
     }
 
-    fn away(&self, fault: &Fault) -> Error {
+    pub(super) fn away(&self, fault: &Fault) -> Error {
         if let Fault::Refused(cause) = fault {
             log::error!("Redis refuses what a rebuilding needs: {cause}");
         }

@@ -2,11 +2,18 @@
 //!
 //! The life's name stands in their text, so that a Redis that has forgotten them (it was
 //! restarted, or is another one) does not know their digest: `NOSCRIPT` is the fence. They
-//! are called by digest only, and loaded only by whoever begins a life.
+//! are called by digest only, and loaded by whoever begins a life. The last of them is the
+//! marker, whose text is the same in every version of this program: a node with other texts
+//! of the rest knows by it that the life has begun, and loads its own (`living.rs`).
 
 use std::sync::Arc;
 
 use redis::{Cmd, Script};
+
+use crate::failpoint;
+
+/// The text of the marker.
+const MARKER: &str = include_str!("lua/marker.lua");
 
 /// One life of Redis, with the scripts that are good for it.
 #[derive(Debug)]
@@ -31,6 +38,8 @@ pub(super) struct Life {
     pub epoch: Called,
     /// Keeps a node's lease; the same in every life.
     pub lease: Called,
+    /// Does nothing: Redis knows it if the life has begun there. Its text never changes.
+    pub marker: Called,
 }
 
 /// A script that is called by its digest.
@@ -43,7 +52,11 @@ pub(super) struct Called {
 impl Life {
     /// The scripts of the life with this name.
     pub(super) fn new(name: &str) -> Self {
-        let called = |text: &str| Called::new(text.replace("%LIFE%", name));
+        let of_life = |text: &str| text.replace("%LIFE%", name);
+        // A test makes another version of this program so.
+        let is_other = failpoint::loses("redis::same_scripts");
+        let more = if is_other { "\n-- Another.\n" } else { "" };
+        let called = |text: &str| Called::new(of_life(text) + more);
         Self {
             name: name.into(),
             append: called(include_str!("lua/append.lua")),
@@ -55,11 +68,12 @@ impl Life {
             drop: called(include_str!("lua/drop.lua")),
             epoch: called(include_str!("lua/epoch.lua")),
             lease: called(include_str!("lua/lease.lua")),
+            marker: Called::new(of_life(MARKER)),
         }
     }
 
-    /// All of them; `append` last, as it is the one that people wait for.
-    pub(super) fn all(&self) -> [&Called; 9] {
+    /// Those of this version; `append` last, as it is the one that people wait for.
+    pub(super) fn own(&self) -> [&Called; 9] {
         [
             &self.lease,
             &self.stuck,
@@ -111,5 +125,20 @@ impl Called {
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg(&self.text);
         load
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_marker_is_the_same_in_every_version() {
+        // Nodes of two versions find each other's life by it. It must not be changed, not even
+        // a comment: then each would end the life of the other, without end.
+        assert_eq!(
+            Life::new("1").marker.digest(),
+            "d45b8ec01a97c2b5db73441fea40d4b47c755cc1"
+        );
     }
 }
