@@ -40,6 +40,15 @@ fn s12_the_documented_user_is_enough_and_may_touch_nothing_else() {
             })
             .await;
         }
+        let carol = json!({"username": "carol", "password": "correct horse"});
+        let nobody = here.anonymous();
+        nobody.post("auth/sign-up", carol).await.good();
+        for node in [here, there] {
+            let wrong = super::guessing::sign_in(node, "carol", "guess").await;
+            assert_eq!(wrong.status, 401, "{wrong:?}");
+            let right = super::guessing::sign_in(node, "carol", "correct horse").await;
+            right.good();
+        }
         let room = here.room("ann", &["bob"]).await;
         let (mut ann, mut bob) = (here.connect("ann").await, there.connect("bob").await);
         bob.subscribe(&room).await;

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Pours into a bucket of a limit that all nodes fill. It is kept as the moment when it will
 -- have leaked empty, in microseconds of Redis' clock, and is gone by then.
 -- KEYS: the bucket
@@ -16,7 +17,7 @@ if full > most + 0.000001 then
   full = most
 end
 if full <= 0 then
-  redis.call('DEL', KEYS[1])
+  redis.call('UNLINK', KEYS[1])
   return {1, '0'}
 end
 redis.call('SET', KEYS[1], string.format('%.0f', now + full * each),
