@@ -135,7 +135,7 @@ pub enum Payload {
         /// Why.
         reason: String,
     },
-    /// Redis has begun a new life.
+    /// Redis has begun a new life, or is being given one.
     Life {
         /// Its name.
         life: String,

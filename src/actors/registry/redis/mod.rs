@@ -36,6 +36,7 @@ use self::link::Link;
 use self::listener::Listener;
 pub use self::looking::{Seen, is_on, list_nodes};
 pub(super) use self::nodes::Kept;
+use self::nodes::Others;
 pub use self::nodes::{Lease, Load, NodeName, PROTOCOL, order};
 use self::scripts::Life;
 use super::broker::{Broker, Head, PageOf};
@@ -87,9 +88,8 @@ struct Inner {
     missed: AtomicBool,
     /// Has a connection been away since the registry last asked?
     cut: AtomicBool,
-    /// Other nodes, when their leases were last read: whom a rebuilding waits for. `None`
-    /// before the first reading.
-    others: RwLock<Option<Vec<String>>>,
+    /// Other nodes. `None` before their leases were first read.
+    others: RwLock<Option<Others>>,
     counts: Counts,
 }
 
@@ -204,7 +204,7 @@ impl RedisBroker {
     /// How many other nodes there are, as far as is known.
     pub fn count_others(&self) -> usize {
         let others = self.0.others.read().unwrap_or_else(PoisonError::into_inner);
-        others.as_ref().map_or(0, Vec::len)
+        others.as_ref().map_or(0, Others::count)
     }
 
     /// Are there other nodes, as far as is known?

@@ -1,7 +1,8 @@
 //! Leases: which nodes there are, and how each is doing.
 
+use std::collections::HashMap;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{Client, Value};
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,37 @@ pub(in crate::actors::registry) enum Kept {
     New,
     /// A later start has the same id: this one must end.
     Taken,
+}
+
+/// Other nodes, as their leases were read.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// Those that had a lease when that was last looked at.
+    present: Vec<String>,
+    /// When each was last seen to have one. A Redis that was emptied has none, and its nodes
+    /// are there all the same.
+    seen: HashMap<String, Instant>,
+}
+
+impl Others {
+    fn note(&mut self, ids: Vec<String>, now: Instant) {
+        let seen = ids.iter().map(|id| (id.clone(), now));
+        self.seen.extend(seen);
+        self.seen.retain(|_, at| now.duration_since(*at) < LEASE);
+        self.present = ids;
+    }
+
+    /// How many have a lease.
+    pub(super) fn count(&self) -> usize {
+        self.present.len()
+    }
+
+    /// Whom a rebuilding of Redis has to wait for.
+    pub(super) fn recent(&self, now: Instant) -> Vec<String> {
+        let recent = self.seen.iter();
+        let recent = recent.filter(|(_, at)| now.duration_since(**at) < LEASE);
+        recent.map(|(id, _)| id.clone()).collect()
+    }
 }
 
 impl RedisBroker {
@@ -251,13 +283,11 @@ impl RedisBroker {
 }
 
 impl Inner {
-    /// Whom a rebuilding of Redis would have to wait for.
     fn note_nodes(&self, leases: &[Lease]) {
-        let others = leases
-            .iter()
-            .map(|lease| lease.id.clone())
-            .filter(|id| *id != self.node.id);
-        *self.others.write().unwrap_or_else(PoisonError::into_inner) = Some(others.collect());
+        let ids = leases.iter().map(|lease| lease.id.clone());
+        let ids = ids.filter(|id| *id != self.node.id).collect();
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        others.get_or_insert_default().note(ids, Instant::now());
     }
 
     /// Nodes whose lease has ended are forgotten.
@@ -308,3 +338,26 @@ pub async fn order(client: &Client, node: &str, payload: Payload) -> Result<bool
 
 /// The newest envelopes that this program understands.
 pub const PROTOCOL: u8 = envelope::VERSION;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_whose_lease_was_lost_with_redis_is_still_waited_for() {
+        let (mut others, start) = (Others::default(), Instant::now());
+        others.note(vec!["a".into(), "b".into()], start);
+        let later = start + LEASE / 2;
+        others.note(vec!["b".into()], later);
+        let mut waited_for = others.recent(later);
+        waited_for.sort();
+        assert_eq!(
+            (others.count(), waited_for),
+            (1, vec!["a".into(), "b".into()])
+        );
+        let last = start + LEASE;
+        assert_eq!(others.recent(last), ["b"]);
+        others.note(Vec::new(), later + LEASE);
+        assert!(others.seen.is_empty());
+    }
+}

@@ -152,6 +152,9 @@ impl Inner {
             if self.was_just_begun(old).await? {
                 return Ok(());
             }
+            // Who has nothing to append would notice only at its next heartbeat.
+            let life = new.to_owned();
+            let _ = self.send(None, Payload::Life { life }).await;
             self.wait_for_others(new, old).await?;
             self.bring_over_what_survives(old).await?;
             self.salvage(old).await?;
@@ -209,15 +212,12 @@ impl Inner {
         let mut read = || answers.next().unwrap_or(Value::Nil);
         let done: Vec<(String, String)> = redis::from_redis_value(read()).unwrap_or_default();
         let nodes: Vec<String> = redis::from_redis_value(read()).unwrap_or_default();
-        let others = self
-            .others
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
         // Who has just started knows nobody: it waits for whoever there may be.
-        let Some(others) = others else {
+        let Some(others) = others.as_ref() else {
             return Ok(false);
         };
+        let others = others.recent(Instant::now());
         let has_reported = |node: &String| done.iter().any(|(id, life)| id == node && life == old);
         Ok(others.iter().chain(&nodes).all(has_reported))
     }
