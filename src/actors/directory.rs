@@ -1,6 +1,7 @@
 //! One per worker thread: starts the rooms and users that live there, and finds them.
 //! Owns: the address of every room and user actor of its thread, and how much each was sent.
-//! Takes: `ToRoom` `ToUser` (everybody), `RetireRoom` `RetireUser` (those actors), `Observe`.
+//! Takes: `ToRoom` `ToUser` (everybody), `RetireRoom` `RetireUser` `UserEnded` (those
+//! actors), `Observe`.
 //! Sends: `room::Command` and `user::Command`, in the order they came.
 //! Full mailbox of a room or user: the command is refused with `overloaded`.
 //!
@@ -11,6 +12,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
@@ -25,6 +27,8 @@ use crate::ids::{RoomId, UserId};
 const MAILBOX: usize = 16_384;
 /// When somebody may ask again whose room or user has too much to do.
 const RETRY_AFTER_MS: u64 = 500;
+/// How soon a user that failed is started again, if no command does it.
+const RESTART_DELAY: Duration = Duration::from_millis(100);
 
 /// The directory of one worker thread.
 pub struct Directory {
@@ -63,6 +67,11 @@ pub struct RetireUser {
     pub handled: u64,
 }
 
+/// The actor of a user is gone, whether it has retired or failed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct UserEnded(pub UserId);
+
 /// What a directory holds; for metrics and tests.
 #[derive(Message)]
 #[rtype(result = "Holds")]
@@ -87,24 +96,22 @@ struct Slot<A: Actor> {
 }
 
 impl<K: Hash + Eq + Copy, A: Actor> Slots<K, A> {
-    /// Sends a command on; the actor is started if it is absent or has failed.
-    fn send<C>(&mut self, key: K, command: C, start: impl FnOnce() -> Addr<A>)
+    /// Sends a command on; the actor is started if it is absent or has failed. `start` is told
+    /// whether it has.
+    fn send<C>(&mut self, key: K, command: C, start: impl FnOnce(bool) -> Addr<A>)
     where
         C: Refuse + Message + Send + 'static,
         C::Result: Send,
         A: Handler<C>,
         A::Context: ToEnvelope<A, C>,
     {
-        if self
-            .0
-            .get(&key)
-            .is_some_and(|slot| !slot.address.connected())
-        {
+        let failed = self.has_failed(key);
+        if failed {
             log::warn!("an actor that had failed is started again");
             self.0.remove(&key);
         }
         let slot = self.0.entry(key).or_insert_with(|| Slot {
-            address: start(),
+            address: start(failed),
             sent: 0,
         });
         match slot.address.try_send(command) {
@@ -113,6 +120,12 @@ impl<K: Hash + Eq + Copy, A: Actor> Slots<K, A> {
             // It has failed just now; whoever asked learns it from the dropped reply.
             Err(SendError::Closed(_)) => {}
         }
+    }
+
+    /// Has it ended without having retired?
+    fn has_failed(&self, key: K) -> bool {
+        let slot = self.0.get(&key);
+        slot.is_some_and(|slot| !slot.address.connected())
     }
 
     fn retire(&mut self, key: K, handled: u64) -> bool {
@@ -141,6 +154,12 @@ impl Directory {
         };
         context(MAILBOX).run(directory)
     }
+
+    fn send_to_user(&mut self, user: UserId, command: user::Command) {
+        let services = &self.services;
+        let start = |failed| User::start_here(user, services.clone(), failed);
+        self.users.send(user, command, start);
+    }
 }
 
 impl Actor for Directory {
@@ -153,7 +172,7 @@ impl Handler<ToRoom> for Directory {
     fn handle(&mut self, ToRoom(room, command): ToRoom, _: &mut Context<Self>) {
         let services = &self.services;
         self.rooms
-            .send(room, command, || Room::start_here(room, services.clone()));
+            .send(room, command, |_| Room::start_here(room, services.clone()));
     }
 }
 
@@ -161,9 +180,24 @@ impl Handler<ToUser> for Directory {
     type Result = ();
 
     fn handle(&mut self, ToUser(user, command): ToUser, _: &mut Context<Self>) {
-        let services = &self.services;
-        self.users
-            .send(user, command, || User::start_here(user, services.clone()));
+        self.send_to_user(user, command);
+    }
+}
+
+impl Handler<UserEnded> for Directory {
+    type Result = ();
+
+    /// Revocations have to reach their sockets: one that failed does not wait for a command. If
+    /// it fails at once again, so it does a moment later.
+    fn handle(&mut self, UserEnded(user): UserEnded, ctx: &mut Context<Self>) {
+        if self.users.0.contains_key(&user) {
+            ctx.run_later(RESTART_DELAY, move |directory, _| {
+                if directory.users.has_failed(user) {
+                    let again = user::Command::Recheck;
+                    directory.send_to_user(user, again);
+                }
+            });
+        }
     }
 }
 

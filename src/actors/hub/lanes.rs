@@ -11,7 +11,7 @@ use crate::actors::lane::Lane;
 use crate::actors::session::{Due, Session};
 use crate::actors::socket::Socket;
 use crate::actors::{Services, user, wire};
-use crate::ids::{RoomId, SessionId, UserId};
+use crate::ids::{LoginId, RoomId, SessionId, UserId};
 use crate::protocol::CloseCode;
 
 /// The sockets of one worker thread, shared between its hub and its sessions.
@@ -26,10 +26,21 @@ pub(super) struct Connection {
     socket: Socket,
     /// The actor behind it.
     session: Addr<Session>,
-    /// The person behind that, once they have signed in and until they are signed out.
-    pub(super) user: Option<UserId>,
+    /// The sign-in behind that, until it is signed out.
+    pub(super) sign_in: Option<SignIn>,
     /// What it is subscribed to.
     pub(super) rooms: HashSet<RoomId>,
+}
+
+/// Who is behind a socket, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignIn {
+    /// Which person.
+    pub user: UserId,
+    /// The sign-in that the token belongs to.
+    pub login: Option<LoginId>,
+    /// When the token was issued, Unix milliseconds.
+    pub issued_at: Option<i64>,
 }
 
 impl Lanes {
@@ -39,26 +50,26 @@ impl Lanes {
             lane,
             socket,
             session: address,
-            user: None,
+            sign_in: None,
             rooms: HashSet::new(),
         };
         self.0.borrow_mut().insert(session, connection);
     }
 
     /// Notes who is behind a socket.
-    pub fn sign_in(&self, session: SessionId, user: UserId) {
+    pub fn sign_in(&self, session: SessionId, sign_in: SignIn) {
         if let Some(connection) = self.change().get_mut(&session) {
-            connection.user = Some(user);
+            connection.sign_in = Some(sign_in);
         }
     }
 
     /// Tells the person behind a socket that it is none of theirs any more; once.
     pub fn sign_out(&self, session: SessionId, services: &Services) {
         let mut connections = self.change();
-        let user = connections
+        let sign_in = connections
             .get_mut(&session)
-            .and_then(|connection| connection.user.take());
-        if let Some(user) = user {
+            .and_then(|connection| connection.sign_in.take());
+        if let Some(SignIn { user, .. }) = sign_in {
             services.user(user).tell(user::Command::Detach { session });
         }
     }

@@ -42,7 +42,7 @@ impl Leaving {
         let connections = lanes.look();
         let signed_in = connections
             .iter()
-            .filter(|(_, connection)| connection.user.is_some());
+            .filter(|(_, connection)| connection.sign_in.is_some());
         let sessions: Vec<_> = signed_in.map(|(session, _)| *session).collect();
         let step = spread.div_f64(sessions.len().max(1) as f64);
         let turn = |(place, session)| {

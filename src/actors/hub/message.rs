@@ -1,5 +1,6 @@
 //! What a hub can be told or asked.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::SignIn;
 use crate::ids::{Epoch, RoomId, Seq, SessionId, UserId};
 use crate::protocol::CloseCode;
 
@@ -154,6 +156,24 @@ pub struct Moves {
     pub spread: Duration,
     /// Who has not gone so long after their turn is closed.
     pub grace: Duration,
+}
+
+/// Which sockets of this thread are this person's? Asked by one who has forgotten them.
+#[derive(Message)]
+#[rtype(result = "Vec<Device>")]
+pub struct FindDevices(pub UserId);
+
+/// One of somebody's sockets.
+#[derive(Debug)]
+pub struct Device {
+    /// Which.
+    pub session: SessionId,
+    /// On which worker thread.
+    pub worker: usize,
+    /// By what they are there.
+    pub sign_in: SignIn,
+    /// What it hears.
+    pub subscribed: HashSet<RoomId>,
 }
 
 /// What a hub holds; for metrics and tests.

@@ -1,7 +1,7 @@
 //! One per worker thread: hands a room's frames to that thread's sessions, watches slow ones.
 //! Owns: the [`Lanes`] of its thread (shared with the sessions there), who is subscribed to what.
-//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` (user), `Drain`
-//! `TellAll` (node), `Observe`.
+//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` `FindDevices`
+//! (user), `Drain` `TellAll` (node), `Observe`.
 //! Sends: `room::Command::HubEmpty`, `session::Due`.
 //! Full mailbox: the room keeps its place and tries again; ephemerals are dropped.
 
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use self::audience::{Audience, Listener};
-pub use self::lanes::Lanes;
+pub use self::lanes::{Lanes, SignIn};
 use self::leaving::Leaving;
 pub use self::message::*;
 use super::lane::Lane;
@@ -343,7 +343,7 @@ impl Handler<TellAll> for Hub {
 
     fn handle(&mut self, TellAll { frame }: TellAll, _: &mut Context<Self>) {
         for connection in self.lanes.look().values() {
-            if connection.user.is_some() {
+            if connection.sign_in.is_some() {
                 connection.lane.reply(frame.clone());
             }
         }
@@ -370,6 +370,24 @@ impl Handler<Drain> for Hub {
     fn handle(&mut self, Drain { moves }: Drain, _: &mut Context<Self>) {
         self.leaving = Some(Leaving::plan(moves, &self.lanes, Instant::now()));
         self.send_away();
+    }
+}
+
+impl Handler<FindDevices> for Hub {
+    type Result = Vec<Device>;
+
+    fn handle(&mut self, FindDevices(user): FindDevices, _: &mut Context<Self>) -> Vec<Device> {
+        let lanes = self.lanes.look();
+        let found = lanes.iter().filter_map(|(session, connection)| {
+            let sign_in = connection.sign_in.filter(|sign_in| sign_in.user == user)?;
+            Some(Device {
+                session: *session,
+                worker: self.worker,
+                sign_in,
+                subscribed: connection.rooms.clone(),
+            })
+        });
+        found.collect()
     }
 }
 

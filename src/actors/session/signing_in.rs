@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::{Phase, Ready, Session};
+use crate::actors::hub::SignIn;
 use crate::actors::room::{self, Command, From, Span, Subscribed};
 use crate::actors::user::{self, Listing};
 use crate::clock;
@@ -82,7 +83,7 @@ impl Session {
             };
             let who = self.subscriber(asker);
             // From now on whoever ends the session also signs it out.
-            self.lanes.sign_in(self.id, identity.user);
+            self.lanes.sign_in(self.id, sign_in_of(&identity));
             let user = self.services.user(identity.user);
             let (login, issued_at) = (identity.login, identity.issued_at);
             let listing = user.ask(move |reply_to| user::Command::Attach {
@@ -221,6 +222,14 @@ impl Session {
             lane.reply(super::wire::text(&live.to_json()));
         };
         ctx.spawn(resuming.into_actor(self));
+    }
+}
+
+fn sign_in_of(identity: &Identity) -> SignIn {
+    SignIn {
+        user: identity.user,
+        login: identity.login,
+        issued_at: identity.issued_at,
     }
 }
 

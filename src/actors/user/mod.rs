@@ -1,12 +1,15 @@
 //! One signed-in person on this node: their sessions, presence, inbox, revocation.
 //! Owns: their sessions here, their rooms with what is unread in each.
 //! Takes: `Command` (session, room, registry), `News` (registry).
-//! Sends: `registry::Watch` `Unwatch` `Quiet` `SetPresence` `Leave`, `hub::Tell` `Close`.
+//! Sends: `registry::Watch` `Unwatch` `Quiet` `SetPresence` `Leave`, `hub::Tell` `Close`
+//! `FindDevices`.
 //! Full mailbox: commands are refused, news are lost (their numbers are absolute).
-//! Restart: sessions of a failed user attach again when they next say something.
+//! Restart: the directory starts it again at once, and the hubs tell it its sessions.
 
 mod checking;
+mod loading;
 mod message;
+mod restoring;
 mod rooms;
 mod telling;
 
@@ -18,13 +21,16 @@ use actix::prelude::*;
 use serde_json::json;
 
 use self::checking::Checking;
+use self::loading::MAX_LOADS;
 pub use self::message::{Command, News};
+use self::restoring::EndNotice;
 pub use self::rooms::{Listing, Rooms};
 use super::directory::RetireUser;
 use super::registry;
 use super::{Reply, Services, context, send_always};
-use crate::db::{Mark, Membership};
+use crate::db::Mark;
 use crate::error::Error;
+use crate::failpoint;
 use crate::ids::{LoginId, RoomId, SessionId, UserId};
 use crate::protocol::{AccountNotice, ErrorCode, Presence};
 
@@ -34,8 +40,6 @@ const MAILBOX: usize = 1024;
 const IDLE: Duration = Duration::from_secs(5);
 /// How long after a mark the rest of the mentions is counted again.
 const RECOUNT_DELAY: Duration = Duration::from_millis(600);
-/// How often a reading that was overtaken is repeated before it is taken as it is.
-const MAX_LOADS: usize = 3;
 
 /// A person on this node.
 pub struct User {
@@ -52,6 +56,10 @@ pub struct User {
     checking: Checking,
     /// Commands handled, for [`RetireUser`].
     handled: u64,
+    /// Has an earlier start of it failed, and do sockets wait that it does not know?
+    failed: bool,
+    /// Tells the directory when this is gone.
+    _end: EndNotice,
 }
 
 /// One of their sockets.
@@ -66,17 +74,19 @@ struct Attached {
     subscribed: HashSet<RoomId>,
 }
 
-/// A socket that waits for its welcome.
+/// A socket that waits for its welcome; none when only the list of rooms is wanted.
 struct Arrival {
-    session: SessionId,
+    session: Option<SessionId>,
     /// The cursor of an earlier list of rooms.
     since: Option<i64>,
     reply_to: Reply<Listing>,
 }
 
 impl User {
-    /// Starts the actor of one person on the current thread.
-    pub fn start_here(id: UserId, services: Arc<Services>) -> Addr<Self> {
+    /// Starts the actor of one person on the current thread. `failed`: an earlier start of it
+    /// has, so that sockets may wait which are none of its commands.
+    pub fn start_here(id: UserId, services: Arc<Services>, failed: bool) -> Addr<Self> {
+        let end = EndNotice::of(id, &services);
         context(MAILBOX).run(Self {
             id,
             services,
@@ -86,10 +96,18 @@ impl User {
             presence_text: None,
             checking: Checking::default(),
             handled: 0,
+            failed,
+            _end: end,
         })
     }
 
-    fn attach(&mut self, arrival: Arrival, attached: Attached, ctx: &mut Context<Self>) {
+    fn attach(
+        &mut self,
+        session: SessionId,
+        arrival: Arrival,
+        attached: Attached,
+        ctx: &mut Context<Self>,
+    ) {
         let limit = self.services.settings.now().live.limits;
         let limit = limit.connections_per_user as usize;
         if limit > 0 && self.sessions.len() >= limit {
@@ -101,60 +119,8 @@ impl User {
             (self.presence, self.presence_text) = (Presence::Online, None);
             self.tell_presence();
         }
-        self.sessions.insert(arrival.session, attached);
+        self.sessions.insert(session, attached);
         self.load(arrival, MAX_LOADS, ctx);
-    }
-
-    /// Reads their rooms, then listens to them; reads again what has moved on meanwhile.
-    fn load(&mut self, arrival: Arrival, loads: usize, ctx: &mut Context<Self>) {
-        let user = self.id;
-        let reading = self.services.db.run(move |store| {
-            let memberships = store.memberships(user)?;
-            let peers: Vec<_> = memberships.iter().filter_map(|room| room.peer).collect();
-            let peers = store.users(&peers)?;
-            Ok((memberships, peers))
-        });
-        let loaded = reading
-            .into_actor(self)
-            .map(move |read, user, ctx| match read {
-                Ok((memberships, peers)) => {
-                    let names = peers.into_iter().map(|peer| (peer.id, peer.name)).collect();
-                    user.rooms.replace(memberships, &names);
-                    user.listen(arrival, loads, ctx);
-                }
-                Err(error) => user.turn_away(arrival, error, ctx),
-            });
-        ctx.spawn(loaded);
-    }
-
-    fn listen(&mut self, arrival: Arrival, loads: usize, ctx: &mut Context<Self>) {
-        if !self.sessions.contains_key(&arrival.session) {
-            // The socket went while its rooms were read.
-            return arrival.reply_to.refuse(Error::unavailable());
-        }
-        let (rooms, address) = (self.rooms.known(), ctx.address());
-        let watch = registry::Watch {
-            user: self.id,
-            address,
-            rooms,
-        };
-        let asking = self.services.registry.send(watch).into_actor(self);
-        ctx.spawn(asking.map(move |stale, user, ctx| match stale {
-            Ok(stale) if !stale.is_empty() && loads > 1 => user.load(arrival, loads - 1, ctx),
-            Ok(_) => {
-                user.tell_all_quiet();
-                arrival
-                    .reply_to
-                    .send(Ok(user.rooms.list(user.id, arrival.since)));
-            }
-            Err(_) => user.turn_away(arrival, Error::unavailable(), ctx),
-        }));
-    }
-
-    /// Their rooms cannot be read now: the socket is told, and is none of theirs.
-    fn turn_away(&mut self, arrival: Arrival, error: Error, ctx: &mut Context<Self>) {
-        self.detach(arrival.session, ctx);
-        arrival.reply_to.refuse(error);
     }
 
     /// After a reading every room is loud; those that all sessions look at are not.
@@ -174,15 +140,20 @@ impl User {
             return;
         };
         if self.sessions.is_empty() {
-            self.presence = Presence::Offline;
-            self.tell_presence();
-            send_always(&self.services.registry, registry::Leave(self.id));
+            self.leave();
             ctx.run_later(IDLE, |user, ctx| user.retire(ctx));
         } else {
             // What only this session did not look at may be quiet now, and the other way round.
             let rooms: Vec<_> = self.rooms.ids().chain(gone.subscribed).collect();
             rooms.into_iter().for_each(|room| self.tell_quiet(room));
         }
+    }
+
+    /// Nobody of theirs is here any more.
+    fn leave(&mut self) {
+        self.presence = Presence::Offline;
+        self.tell_presence();
+        send_always(&self.services.registry, registry::Leave(self.id));
     }
 
     fn retire(&mut self, ctx: &mut Context<Self>) {
@@ -246,74 +217,6 @@ impl User {
         send_always(&self.services.registry, message);
     }
 
-    /// Reads one room again: it is new, or gone, or its mentions have to be counted.
-    fn reload_room(&mut self, room: RoomId, invited_by: Option<UserId>, ctx: &mut Context<Self>) {
-        let user = self.id;
-        let reading = self.services.db.run(move |store| {
-            let membership = store.membership(user, room)?;
-            let peer = membership.as_ref().and_then(|membership| membership.peer);
-            let peer = peer.map(|peer| store.user(peer)).transpose()?.flatten();
-            Ok((membership, peer))
-        });
-        ctx.spawn(
-            reading
-                .into_actor(self)
-                .map(move |read, user, ctx| match read {
-                    Ok((Some(membership), peer)) => {
-                        let name = peer.map(|peer| peer.name);
-                        user.enter(membership, name, invited_by, ctx);
-                    }
-                    Ok((None, _)) => user.exit(room),
-                    Err(error) => {
-                        log::warn!("room={room} user={} could not be read: {error}", user.id)
-                    }
-                }),
-        );
-    }
-
-    fn enter(
-        &mut self,
-        membership: Membership,
-        peer_name: Option<String>,
-        invited_by: Option<UserId>,
-        ctx: &mut Context<Self>,
-    ) {
-        let room = membership.room.id;
-        self.rooms.put(membership, peer_name);
-        let rooms = self.rooms.known_of(room);
-        let watch = registry::Watch {
-            user: self.id,
-            address: ctx.address(),
-            rooms,
-        };
-        let asking = self.services.registry.send(watch);
-        ctx.spawn(asking.into_actor(self).map(move |stale, user, ctx| {
-            if stale.is_ok_and(|stale| !stale.is_empty()) {
-                user.reload_room(room, invited_by, ctx);
-                return;
-            }
-            user.tell_quiet(room);
-            if let Some(by) = invited_by.filter(|by| *by != user.id)
-                && let Some(name) = user.rooms.name(room)
-            {
-                let data = json!({ "room": room, "name": name, "from": by });
-                user.notify(AccountNotice::Invited, data);
-            }
-        }));
-    }
-
-    fn exit(&mut self, room: RoomId) {
-        self.rooms.remove(room);
-        for session in self.sessions.values_mut() {
-            session.subscribed.remove(&room);
-        }
-        let unwatch = registry::Unwatch {
-            user: self.id,
-            room,
-        };
-        send_always(&self.services.registry, unwatch);
-    }
-
     fn marked(&mut self, room: RoomId, mark: Mark, ctx: &mut Context<Self>) {
         let Some(recount) = self.rooms.mark(room, mark) else {
             return;
@@ -349,11 +252,11 @@ impl User {
                     subscribed: HashSet::new(),
                 };
                 let arrival = Arrival {
-                    session: who.session,
+                    session: Some(who.session),
                     since,
                     reply_to,
                 };
-                self.attach(arrival, attached, ctx);
+                self.attach(who.session, arrival, attached, ctx);
             }
             Command::Detach { session } => self.detach(session, ctx),
             Command::Looking {
@@ -364,6 +267,7 @@ impl User {
                 self.looking(session, room, subscribed);
             }
             Command::SetStatus { status, text } => {
+                failpoint::at("user::status");
                 (self.presence, self.presence_text) = (status, text);
                 self.tell_presence();
             }
@@ -380,6 +284,9 @@ impl Actor for User {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.failed {
+            self.restore(ctx);
+        }
         ctx.run_later(IDLE, |user, ctx| user.retire(ctx));
     }
 }
