@@ -279,8 +279,9 @@ impl TryFrom<RoomRow> for RoomRecord {
             kind: RoomKind::parse(&row.kind)
                 .ok_or_else(|| unreadable("kind of room", &row.kind))?,
             name: row.name,
-            topic: row.topic,
-            capacity: row.capacity,
+            // Earlier versions wrote what takes a topic or a limit away as it was said.
+            topic: row.topic.filter(|topic| !topic.is_empty()),
+            capacity: row.capacity.filter(|capacity| *capacity > 0),
             epoch: Epoch::from(row.epoch),
             head: Seq(row.head),
             messages: row.messages,

@@ -136,6 +136,16 @@ struct RoomColumns<'a> {
     closed: Option<bool>,
 }
 
+/// An empty topic is none.
+fn topic_of(topic: Option<&str>) -> Option<&str> {
+    topic.filter(|topic| !topic.is_empty())
+}
+
+/// A limit of no members is none.
+fn limit_of(capacity: Option<i64>) -> Option<i64> {
+    capacity.filter(|capacity| *capacity > 0)
+}
+
 fn change_room(conn: &mut Conn, room: RoomId, change: &RoomChange) -> QueryResult<()> {
     if *change == RoomChange::default() {
         return Ok(());
@@ -144,8 +154,11 @@ fn change_room(conn: &mut Conn, room: RoomId, change: &RoomChange) -> QueryResul
         .set(RoomColumns {
             name: change.name.as_deref(),
             name_key: change.name.as_deref().map(str::to_lowercase),
-            topic: change.topic.as_ref().map(Option::as_deref),
-            capacity: change.capacity,
+            topic: change
+                .topic
+                .as_ref()
+                .map(|topic| topic_of(topic.as_deref())),
+            capacity: change.capacity.map(limit_of),
             closed: change.closed,
         })
         .execute(conn)

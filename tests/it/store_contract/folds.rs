@@ -116,6 +116,10 @@ async fn room_events_change_what_they_name() {
             (now.name.as_str(), now.topic, now.capacity),
             ("Tea", None, Some(7))
         );
+        let now = tell(r#"{"topic":"black","capacity":0}"#);
+        assert_eq!((now.topic.as_deref(), now.capacity), (Some("black"), None));
+        let now = tell(r#"{"topic":"","capacity":9}"#);
+        assert_eq!((now.topic, now.capacity), (None, Some(9)));
         let now = tell(r#"{"capacity":null,"closed":true}"#);
         assert_eq!(
             (now.capacity, now.closed, now.rights),
