@@ -69,10 +69,10 @@ pub struct Cluster {
 }
 
 /// The worker threads of this node, filled as the HTTP server starts them.
-pub struct Workers(Vec<RwLock<Option<Worker>>>);
+pub struct Workers(Vec<RwLock<Option<Arc<Worker>>>>);
 
-/// The actors that everybody on one worker thread shares.
-#[derive(Clone)]
+/// The actors that everybody on one worker thread shares. Not to be cloned: a mailbox takes one
+/// message from each address beyond its limit, so that everybody has to send by the same one.
 pub struct Worker {
     /// Hands frames to the sessions of this thread.
     pub hub: Addr<Hub>,
@@ -96,22 +96,22 @@ impl Workers {
         if let Some(place) = self.0.get(index)
             && let Ok(mut place) = place.write()
         {
-            *place = Some(worker);
+            *place = Some(Arc::new(worker));
         }
     }
 
     /// One thread's actors, once it has started.
-    pub fn get(&self, index: usize) -> Option<Worker> {
+    pub fn get(&self, index: usize) -> Option<Arc<Worker>> {
         self.0.get(index)?.read().ok()?.clone()
     }
 
     /// All threads that have started.
-    pub fn all(&self) -> impl Iterator<Item = Worker> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = Arc<Worker>> + '_ {
         (0..self.count()).filter_map(|index| self.get(index))
     }
 
     /// The thread that a room or user lives on: by the hash of its id, which is random.
-    fn home(&self, raw_id: i64) -> Option<Worker> {
+    fn home(&self, raw_id: i64) -> Option<Arc<Worker>> {
         self.get(raw_id.unsigned_abs() as usize % self.count())
     }
 }
@@ -171,7 +171,7 @@ impl Services {
     pub fn room(&self, room: RoomId) -> Handle<RoomId> {
         Handle {
             id: room,
-            directory: self.workers.home(room.raw()).map(|worker| worker.directory),
+            worker: self.workers.home(room.raw()),
         }
     }
 
@@ -200,7 +200,7 @@ impl Services {
     pub fn user(&self, user: UserId) -> Handle<UserId> {
         Handle {
             id: user,
-            directory: self.workers.home(user.raw()).map(|worker| worker.directory),
+            worker: self.workers.home(user.raw()),
         }
     }
 
@@ -239,13 +239,17 @@ impl Services {
 /// The way to one room or user.
 pub struct Handle<K> {
     id: K,
-    directory: Option<Addr<Directory>>,
+    worker: Option<Arc<Worker>>,
 }
 
 impl<K> Handle<K> {
-    /// The directory that the actor is found in, once its thread has started.
-    pub fn into_directory(self) -> Option<Addr<Directory>> {
-        self.directory
+    /// The thread that the actor lives on, once that has started.
+    pub fn into_worker(self) -> Option<Arc<Worker>> {
+        self.worker
+    }
+
+    fn directory(&self) -> Option<&Addr<Directory>> {
+        self.worker.as_ref().map(|worker| &worker.directory)
     }
 }
 
@@ -263,11 +267,9 @@ impl Handle<RoomId> {
 
     /// Tells something that needs no answer; refused when there is no room in the queue.
     pub fn tell(&self, command: room::Command) {
-        send(
-            self.directory.as_ref(),
-            ToRoom(self.id, command),
-            |message| message.1,
-        );
+        send(self.directory(), ToRoom(self.id, command), |message| {
+            message.1
+        });
     }
 }
 
@@ -284,11 +286,9 @@ impl Handle<UserId> {
 
     /// Tells something that needs no answer; refused when there is no room in the queue.
     pub fn tell(&self, command: user::Command) {
-        send(
-            self.directory.as_ref(),
-            ToUser(self.id, command),
-            |message| message.1,
-        );
+        send(self.directory(), ToUser(self.id, command), |message| {
+            message.1
+        });
     }
 }
 

@@ -26,7 +26,7 @@ pub struct LocalBroker {
     persistence: Addr<Persistence>,
     db: Db,
     /// Who hears the doorbells.
-    rings: Recipient<Ring>,
+    rings: Arc<Recipient<Ring>>,
     /// Whose doorbells are wanted.
     wanted: Arc<Mutex<HashSet<RoomId>>>,
     /// Did a ring find a full mailbox?
@@ -39,7 +39,7 @@ impl LocalBroker {
         Self {
             persistence,
             db,
-            rings,
+            rings: Arc::new(rings),
             wanted: Arc::default(),
             missed: Arc::default(),
         }

@@ -55,14 +55,14 @@ impl Audience {
     /// Hands a new subscription to its hub; false when the hub is too busy.
     pub(super) fn subscribe(&mut self, workers: &Workers, subscribe: hub::Subscribe) -> bool {
         let (worker, head) = (subscribe.who.worker, subscribe.head);
-        let Some(hub) = workers.get(worker).map(|worker| worker.hub) else {
+        let Some(thread) = workers.get(worker) else {
             return false;
         };
         if !self.news.readers.is_empty() {
             // The snapshot counts these marks already; told after it, they would count twice.
             self.tell_news(workers, subscribe.room);
         }
-        if hub.try_send(subscribe).is_err() {
+        if thread.hub.try_send(subscribe).is_err() {
             return false;
         }
         let listening = self.hubs.entry(worker).or_insert(Listening {
@@ -96,7 +96,7 @@ impl Audience {
         let mut made: HashMap<Seq, Arc<Delivery>> = HashMap::new();
         let mut all_served = true;
         for (index, listening) in self.hubs.iter_mut().filter(|(_, hub)| hub.handed < head) {
-            let Some(hub) = workers.get(*index).map(|worker| worker.hub) else {
+            let Some(worker) = workers.get(*index) else {
                 continue;
             };
             let sent = match window.after(listening.handed) {
@@ -104,10 +104,10 @@ impl Audience {
                     let delivery = made
                         .entry(listening.handed)
                         .or_insert_with(|| Arc::new(encode(room, epoch, &entries)));
-                    hub.try_send(hub::Deliver(delivery.clone())).is_ok()
+                    worker.hub.try_send(hub::Deliver(delivery.clone())).is_ok()
                 }
                 // It was busy for longer than the window reaches: everybody there is told.
-                None => hub.try_send(hub::Lost { room, head }).is_ok(),
+                None => worker.hub.try_send(hub::Lost { room, head }).is_ok(),
             };
             if sent {
                 listening.handed = head;

@@ -236,11 +236,11 @@ impl Room {
             room: self.id,
             handled: self.handled,
         };
-        let Some(directory) = self.services.room(self.id).into_directory() else {
+        let Some(home) = self.services.room(self.id).into_worker() else {
             return;
         };
         ctx.spawn(
-            directory
+            home.directory
                 .send(retire)
                 .into_actor(self)
                 .map(|retired, _, ctx| {

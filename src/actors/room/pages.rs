@@ -8,7 +8,8 @@ use actix::prelude::*;
 use super::command::{Description, MemberPage, Page, Span};
 use super::state::{Asker, RoomState};
 use super::{Reply, Room};
-use crate::actors::registry::{self, PageOf, Registry};
+use crate::actors::Services;
+use crate::actors::registry::{self, PageOf};
 use crate::db::{Range, RoomKind, Select};
 use crate::error::{Error, Result};
 use crate::ids::{RoomId, Seq, UserId};
@@ -44,7 +45,7 @@ impl Room {
             }));
         }
         let asked = Asked {
-            registry: self.services.registry.clone(),
+            services: self.services.clone(),
             room: self.id,
             select,
             floor,
@@ -149,7 +150,7 @@ fn from_window(
 
 /// A page that does not lie within the newest events: the log is asked.
 struct Asked {
-    registry: Addr<Registry>,
+    services: Arc<Services>,
     room: RoomId,
     select: Select,
     floor: Seq,
@@ -181,7 +182,7 @@ impl Asked {
             limit: limit + 1,
         };
         let asked = registry::Page { page, reply_to };
-        if self.registry.try_send(asked).is_err() {
+        if self.services.registry.try_send(asked).is_err() {
             return Err(Error::overloaded(RETRY_AFTER_MS));
         }
         let mut events = answer.await?;

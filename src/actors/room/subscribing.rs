@@ -73,12 +73,8 @@ impl Room {
             session: who.session,
             done,
         };
-        let hub = self
-            .services
-            .workers
-            .get(who.worker)
-            .map(|worker| worker.hub);
-        if hub.is_none_or(|hub| hub.try_send(unsubscribe).is_err()) {
+        let worker = self.services.workers.get(who.worker);
+        if worker.is_none_or(|worker| worker.hub.try_send(unsubscribe).is_err()) {
             return reply_to.refuse(Error::overloaded(RETRY_AFTER_MS));
         }
         let answering = async move {

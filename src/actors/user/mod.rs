@@ -164,11 +164,12 @@ impl User {
             user: self.id,
             handled: self.handled,
         };
-        let Some(home) = self.services.user(self.id).into_directory() else {
+        let Some(home) = self.services.user(self.id).into_worker() else {
             return;
         };
         ctx.spawn(
-            home.send(retire)
+            home.directory
+                .send(retire)
                 .into_actor(self)
                 .map(|retired, user, ctx| match retired {
                     Ok(false) if user.sessions.is_empty() => {

@@ -1,5 +1,6 @@
 //! After a failure: the directory is told, and what was known is learned again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -7,9 +8,9 @@ use futures_util::future::join_all;
 
 use super::loading::MAX_LOADS;
 use super::{Arrival, Attached, User};
-use crate::actors::directory::{Directory, UserEnded};
+use crate::actors::directory::UserEnded;
 use crate::actors::hub::{Device, FindDevices, SignIn};
-use crate::actors::{Reply, Services};
+use crate::actors::{Reply, Services, Worker};
 use crate::ids::UserId;
 
 /// How soon rooms are read again that could not be read.
@@ -18,23 +19,23 @@ const RELOAD_DELAY: Duration = Duration::from_secs(2);
 /// Tells the directory when its owner is gone, also by a panic.
 pub(super) struct EndNotice {
     user: UserId,
-    directory: Option<Addr<Directory>>,
+    home: Option<Arc<Worker>>,
 }
 
 impl EndNotice {
     pub(super) fn of(user: UserId, services: &Services) -> Self {
         Self {
             user,
-            directory: services.user(user).into_directory(),
+            home: services.user(user).into_worker(),
         }
     }
 }
 
 impl Drop for EndNotice {
     fn drop(&mut self) {
-        if let Some(directory) = &self.directory {
+        if let Some(home) = &self.home {
             // When it is too busy, or gone, the next command finds that the user has ended.
-            let _ = directory.try_send(UserEnded(self.user));
+            let _ = home.directory.try_send(UserEnded(self.user));
         }
     }
 }
