@@ -94,6 +94,11 @@ impl Task {
         self.state == TaskState::Idle
     }
 
+    /// Is it under way?
+    pub(super) fn is_busy(&self) -> bool {
+        self.state == TaskState::Busy
+    }
+
     /// Begins, unless it is under way or pauses.
     #[must_use]
     pub(super) fn begin(&mut self) -> bool {

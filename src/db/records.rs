@@ -248,6 +248,16 @@ pub enum Fate {
     Poison,
 }
 
+/// The events that drafts have become: those that are new in the log.
+pub fn new_events(room: RoomId, drafts: Vec<Draft>, fates: &[Fate]) -> Vec<Event> {
+    let placed = drafts.into_iter().zip(fates);
+    let new = placed.filter_map(|(draft, fate)| match *fate {
+        Fate::New(place) => Some(Event { room, place, draft }),
+        Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
+    });
+    new.collect()
+}
+
 /// Events of one room that have their places already, ascending and dense.
 #[derive(Debug, Clone)]
 pub struct Placed {

@@ -14,7 +14,7 @@ use madang::actors::room::{Acked, Asker, Command, Outgoing, RoomChange};
 use madang::actors::{Pending, Services, Worker, Workers};
 use madang::config::Config;
 use madang::db::{Append, Appended, Db, NewRoom, OpenOptions, Role, RoomKind, UserRole};
-use madang::error::Result;
+use madang::error::{Error, Result};
 use madang::identity::{Identities, Tokens};
 use madang::ids::{Epoch, RoomId, Seq, UserId};
 use madang::limits::Rates;
@@ -23,7 +23,7 @@ use madang::protocol::{ClientId, Draft, Durability, ErrorCode, Event, EventKind,
 use madang::settings::Settings;
 use tokio::sync::mpsc;
 
-use crate::support::SECRET;
+use crate::support::{SECRET, eventually, seconds};
 
 /// The log of a node that is alone, with other nodes made up.
 struct Elsewhere {
@@ -35,6 +35,8 @@ struct Elsewhere {
     brings: usize,
     /// Can the log be read?
     readable: AtomicBool,
+    /// So many readings fail.
+    failing: AtomicUsize,
     /// Appends that were asked for.
     asked: AtomicUsize,
 }
@@ -69,6 +71,11 @@ impl Broker for Elsewhere {
     fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>> {
         if !self.readable.load(Ordering::Relaxed) {
             return Box::pin(async { Ok(Vec::new()) });
+        }
+        let fails = |left: usize| left.checked_sub(1);
+        let order = Ordering::Relaxed;
+        if self.failing.fetch_update(order, order, fails).is_ok() {
+            return Box::pin(async { Err(Error::unavailable()) });
         }
         self.log.read(room, after, limit)
     }
@@ -116,6 +123,7 @@ struct Stage {
     _folder: tempfile::TempDir,
 }
 
+const HELLO: &str = r#"{"text":"hello"}"#;
 const ANN: UserId = UserId::from_raw(1);
 const BOB: UserId = UserId::from_raw(2);
 
@@ -141,6 +149,7 @@ impl Stage {
                 first: Mutex::default(),
                 brings,
                 readable: AtomicBool::new(true),
+                failing: AtomicUsize::new(0),
                 asked: AtomicUsize::new(0),
             });
             log = Some(elsewhere.clone());
@@ -187,6 +196,10 @@ impl Stage {
 
     /// Bob writes, after this has happened on another node.
     async fn bob_writes_after(&self, elsewhere: Vec<Draft>) -> Result<Acked> {
+        self.bob_writes(ClientId::generate(), elsewhere).await
+    }
+
+    async fn bob_writes(&self, client_id: ClientId, elsewhere: Vec<Draft>) -> Result<Acked> {
         *self.log.first.lock().unwrap() = elsewhere;
         let publish = |reply_to| Command::Publish {
             asker: Asker {
@@ -194,8 +207,8 @@ impl Stage {
                 role: UserRole::User,
             },
             message: Outgoing {
-                client_id: ClientId::generate(),
-                body: r#"{"text":"hello"}"#.into(),
+                client_id,
+                body: HELLO.into(),
                 reply_to: None,
                 thread: None,
                 mentions: Vec::new(),
@@ -203,6 +216,17 @@ impl Stage {
             reply_to,
         };
         self.services.room(self.room).ask(publish).await
+    }
+
+    /// How far the room is, as it knows itself.
+    async fn head(&self) -> Seq {
+        let asker = Asker {
+            user: BOB,
+            role: UserRole::User,
+        };
+        let describe = |reply_to| Command::Describe { asker, reply_to };
+        let described = self.services.room(self.room).ask(describe).await;
+        described.unwrap().record.head
     }
 
     fn appends(&self) -> usize {
@@ -254,5 +278,31 @@ fn a_head_that_cannot_be_reached_is_no_answer_and_no_endless_try() {
         let refused = stage.bob_writes_after(elsewhere).await;
         assert_eq!(refused.unwrap_err().code, ErrorCode::Unavailable);
         assert_eq!(stage.appends(), 2);
+    });
+}
+
+#[test]
+fn what_was_written_though_its_answer_was_lost_is_shown_however_often_reading_fails() {
+    System::new().block_on(async {
+        let stage = Stage::set(0).await;
+        stage.log.failing.store(3, Ordering::Relaxed);
+        let client_id = ClientId::generate();
+        let written = Draft {
+            kind: EventKind::Message,
+            from: BOB,
+            client_id: client_id.clone(),
+            target: None,
+            reply_to: None,
+            thread: None,
+            mentions: Vec::new(),
+            body: HELLO.into(),
+        };
+        let acked = stage.bob_writes(client_id, vec![written]).await.unwrap();
+        assert!(acked.duplicate);
+        eventually("the room has read it", seconds(5), async || {
+            (stage.head().await == acked.place.seq).then_some(())
+        })
+        .await;
+        assert_eq!(stage.log.failing.load(Ordering::Relaxed), 0);
     });
 }

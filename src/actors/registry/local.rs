@@ -12,7 +12,7 @@ use actix::prelude::*;
 use super::broker::{Broker, Head, PageOf, Ring};
 use crate::actors::persistence::{self, Persistence};
 use crate::actors::{Pending, Reply};
-use crate::db::{Append, Appended, Db, Fate, Range, Select};
+use crate::db::{Append, Appended, Db, Fate, Range, Select, new_events};
 use crate::error::Error;
 use crate::ids::{Epoch, RoomId, Seq};
 use crate::protocol::envelope::Ephemeral;
@@ -140,31 +140,22 @@ impl Broker for LocalBroker {
     fn pass(&self, _: RoomId, _: &Epoch, _: &Ephemeral) {}
 }
 
-/// Rings with the drafts that are new in the log. False when a full mailbox lost the ring.
+/// Rings with the drafts that are new in the log. False when something may not have rung: a
+/// full mailbox lost the ring, or an earlier try was written and its answer was lost.
 fn ring(rings: &Recipient<Ring>, append: Append, appended: &Appended) -> bool {
     let Appended::Done(fates) = appended else {
         return true;
     };
+    let heard = !fates.iter().any(|fate| matches!(fate, Fate::Duplicate(_)));
     let room = append.room;
-    let events: Vec<_> = append
-        .drafts
-        .into_iter()
-        .zip(fates)
-        .filter_map(|(draft, fate)| match fate {
-            Fate::New(place) => Some(Event {
-                room,
-                place: *place,
-                draft,
-            }),
-            Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
-        })
-        .collect();
-    events.is_empty()
-        || rings
-            .try_send(Ring {
-                room,
-                epoch: None,
-                events,
-            })
-            .is_ok()
+    let events = new_events(room, append.drafts, fates);
+    if events.is_empty() {
+        return heard;
+    }
+    let ring = Ring {
+        room,
+        epoch: None,
+        events,
+    };
+    rings.try_send(ring).is_ok() && heard
 }

@@ -64,6 +64,8 @@ pub struct Registry {
     users: HashMap<UserId, Addr<User>>,
     /// Rooms whose log is being read on.
     refilling: HashSet<RoomId>,
+    /// Loaded rooms that were too busy to hear of new events.
+    behind: HashSet<RoomId>,
     /// The other nodes; `None` when there are none.
     cluster: Option<Cluster>,
 }
@@ -95,6 +97,7 @@ impl Registry {
             rooms: HashMap::new(),
             users: HashMap::new(),
             refilling: HashSet::new(),
+            behind: HashSet::new(),
             cluster,
         }
     }
@@ -125,8 +128,9 @@ impl Registry {
         if let Some(loaded) = self.rooms.get(&room)
             && loaded.try_send(room::Deliver { epoch, events }).is_err()
         {
-            // It finds the hole itself, by `seq` or when heads are compared.
+            // What was counted here is not asked of the log again: the room has to be told.
             log::debug!("room={room} is busy, a ring was lost");
+            self.behind.insert(room);
         }
     }
 
@@ -184,6 +188,16 @@ impl Registry {
         }
     }
 
+    /// Rooms that were too busy to hear of something are told to read on.
+    fn tell_behind(&mut self) {
+        let rooms = &self.rooms;
+        self.behind.retain(|room| {
+            let loaded = rooms.get(room);
+            loaded
+                .is_some_and(|room| matches!(room.try_send(room::ReadOn), Err(SendError::Full(_))))
+        });
+    }
+
     /// Asks the log how far these rooms are, and reads what was missed.
     fn compare_heads(&mut self, rooms: Vec<RoomId>, ctx: &mut Context<Self>) {
         if rooms.is_empty() {
@@ -217,6 +231,7 @@ impl Actor for Registry {
         self.keep_in_touch(ctx);
         ctx.run_interval(NEWS_INTERVAL, |registry, _| registry.tell_news());
         ctx.run_interval(COMPARE_INTERVAL, |registry, ctx| {
+            registry.tell_behind();
             if registry.broker.may_have_missed() {
                 let rooms = registry.interest.rooms().collect();
                 registry.compare_heads(rooms, ctx);

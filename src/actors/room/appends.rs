@@ -41,7 +41,8 @@ struct Waiting {
 pub(super) struct Plan {
     /// To be appended; empty while an append is in flight, or when there is nothing.
     pub drafts: Vec<Draft>,
-    /// Commands that would be refused, by a state that may be old.
+    /// Commands that would be refused, by a state that may be old, and what the same people
+    /// sent behind them.
     pub doubtful: Vec<Command>,
 }
 
@@ -94,7 +95,16 @@ impl Appends {
                     drafts.extend(planned);
                 }
                 Err(error) if certain => command.refuse(error),
-                Err(_) => doubtful.push(command),
+                Err(_) => {
+                    let asker = command.asker();
+                    doubtful.push(command);
+                    // What they sent behind it must not overtake it.
+                    let waiting = std::mem::take(&mut self.waiting).into_iter();
+                    let (behind, rest): (Vec<_>, Vec<_>) =
+                        waiting.partition(|it| it.command.asker() == asker);
+                    self.waiting = rest.into();
+                    doubtful.extend(behind.into_iter().map(|it| it.command));
+                }
             }
             if alone && !drafts.is_empty() {
                 break;
@@ -302,5 +312,68 @@ fn answer_done(command: Command, state: &RoomState) {
         | Command::SetRole { reply_to, .. }
         | Command::Change { reply_to, .. } => reply_to.send(Ok(state.head())),
         other => other.refuse(Error::internal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::Outgoing;
+    use super::super::state::room_of;
+    use super::*;
+    use crate::actors::Reply;
+    use crate::db::UserRole;
+    use crate::protocol::ClientId;
+
+    const OWNER: UserId = UserId::from_raw(1);
+    const NEWCOMER: UserId = UserId::from_raw(2);
+
+    fn asker(user: UserId) -> Asker {
+        let role = UserRole::User;
+        Asker { user, role }
+    }
+
+    fn says(user: UserId, text: &str) -> Command {
+        Command::Publish {
+            asker: asker(user),
+            message: Outgoing {
+                client_id: ClientId::generate(),
+                body: text.into(),
+                reply_to: None,
+                thread: None,
+                mentions: Vec::new(),
+            },
+            reply_to: Reply::channel().0,
+        }
+    }
+
+    fn joins(user: UserId) -> Command {
+        Command::Join {
+            asker: asker(user),
+            reply_to: Reply::channel().0,
+        }
+    }
+
+    fn text(command: &Command) -> &str {
+        match command {
+            Command::Publish { message, .. } => &message.body,
+            _ => "joins",
+        }
+    }
+
+    #[test]
+    fn nobody_overtakes_what_they_sent_before_and_is_in_doubt() {
+        let (state, mut appends) = (room_of(OWNER), Appends::default());
+        for command in [
+            says(NEWCOMER, "first"),
+            says(OWNER, "hello"),
+            joins(NEWCOMER),
+            says(NEWCOMER, "second"),
+        ] {
+            appends.push(command, false);
+        }
+        let plan = appends.plan(&state, 0);
+        assert_eq!(plan.drafts.len(), 1, "the owner may write");
+        let doubtful: Vec<_> = plan.doubtful.iter().map(text).collect();
+        assert_eq!(doubtful, ["first", "joins", "second"]);
     }
 }

@@ -9,7 +9,7 @@ use super::state::{Asker, RoomState};
 use super::{Reply, Room};
 use crate::actors::{Refuse, registry};
 use crate::error::{Error, Result};
-use crate::ids::Epoch;
+use crate::ids::{Epoch, UserId};
 use crate::protocol::envelope::Ephemeral;
 use crate::protocol::{Event, MAX_EVENTS, Presence};
 
@@ -32,6 +32,12 @@ pub(super) struct Doubts {
 impl Doubts {
     pub(super) fn is_empty(&self) -> bool {
         self.served.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Does something of theirs wait? What they send behind it must not overtake it.
+    pub(super) fn holds(&self, asker: Option<UserId>) -> bool {
+        let waiting = self.served.iter().chain(&self.waiting);
+        asker.is_some() && waiting.map(Command::asker).any(|of| of == asker)
     }
 
     /// Tells everybody who waits that it will not be known.

@@ -177,6 +177,21 @@ pub enum Command {
 }
 
 impl Command {
+    /// Who wants something appended.
+    pub(super) fn asker(&self) -> Option<UserId> {
+        match self {
+            Command::Found { by: user, .. } | Command::Resign { user, .. } => Some(*user),
+            Command::Join { asker, .. }
+            | Command::Add { asker, .. }
+            | Command::Leave { asker, .. }
+            | Command::Kick { asker, .. }
+            | Command::SetRole { asker, .. }
+            | Command::Change { asker, .. }
+            | Command::Publish { asker, .. } => Some(asker.user),
+            _ => None,
+        }
+    }
+
     /// Does it want to append to the log?
     pub(super) fn appends(&self) -> bool {
         match self {
@@ -326,6 +341,11 @@ pub struct Deliver {
     /// What is new, ascending.
     pub events: Vec<Event>,
 }
+
+/// A [`Deliver`] was lost: what is missing stands in the log.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct ReadOn;
 
 /// The room's log goes on in another epoch: everything is read again.
 #[derive(Message, Debug)]

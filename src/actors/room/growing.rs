@@ -11,10 +11,10 @@ use super::state::{Applied, RoomState};
 use super::{Reply, Room};
 use crate::actors::{Refuse, registry};
 use crate::clock;
-use crate::db::{Append, Appended, Fate};
+use crate::db::{Append, Appended, Fate, new_events};
 use crate::error::Error;
 use crate::ids::Seq;
-use crate::protocol::{Draft, Entry, Event, MAX_EVENTS};
+use crate::protocol::{Draft, Entry, Event};
 
 /// How long an event waits for those that go before it, before they are read.
 const EARLY_PATIENCE: Duration = Duration::from_millis(50);
@@ -33,6 +33,9 @@ impl Room {
         {
             return command.refuse(error);
         }
+        if self.doubts.holds(command.asker()) {
+            return self.make_sure(command, ctx);
+        }
         let certain = !self.services.is_shared();
         self.appends.push(command, certain);
         self.append(ctx);
@@ -40,7 +43,7 @@ impl Room {
 
     /// Appends what has gathered, unless an append is in flight or the room is reading on.
     pub(super) fn append(&mut self, ctx: &mut Context<Self>) {
-        let Some(state) = self.state.as_ref().filter(|_| !self.refilling) else {
+        let Some(state) = self.state.as_ref().filter(|_| !self.refilling.is_busy()) else {
             return;
         };
         let basis = state.basis();
@@ -77,22 +80,14 @@ impl Room {
     fn appended(&mut self, appended: Appended, drafts: Vec<Draft>, ctx: &mut Context<Self>) {
         match appended {
             Appended::Done(fates) => {
-                let placed =
-                    drafts
-                        .into_iter()
-                        .zip(&fates)
-                        .filter_map(|(draft, fate)| match fate {
-                            Fate::New(place) => Some(Event {
-                                room: self.id,
-                                place: *place,
-                                draft,
-                            }),
-                            _ => None,
-                        });
-                let events: Vec<_> = placed.collect();
+                let events = new_events(self.id, drafts, &fates);
                 self.deliver(events, ctx);
                 if let Some(state) = &self.state {
                     self.appends.settle(&fates, state);
+                }
+                if fates.iter().any(|fate| self.is_ahead_of(fate)) {
+                    // It is there already, and not here: an answer to us was lost on its way.
+                    self.refill(ctx);
                 }
             }
             Appended::Stale { newer, head } => return self.learn(newer, head, ctx),
@@ -118,6 +113,11 @@ impl Room {
             }
             room.append(ctx);
         }));
+    }
+
+    /// Was something appended before that is not known here?
+    fn is_ahead_of(&self, fate: &Fate) -> bool {
+        matches!(fate, Fate::Duplicate(place) if !self.has_reached(place.seq))
     }
 
     fn has_reached(&self, head: Seq) -> bool {
@@ -199,42 +199,33 @@ impl Room {
         self.tell_news_soon(ctx);
     }
 
-    /// Reads what is missing behind the head.
-    fn refill(&mut self, ctx: &mut Context<Self>) {
-        let Some(after) = self.state.as_ref().map(RoomState::head) else {
-            return;
-        };
-        if std::mem::replace(&mut self.refilling, true) {
+    /// Reads what is missing behind the head, again and again until that works: nothing else
+    /// may ever say that it is missing.
+    pub(super) fn refill(&mut self, ctx: &mut Context<Self>) {
+        if self.state.is_none() || !self.refilling.begin() {
             return;
         }
-        let (reply_to, answer) = Reply::channel();
-        let read = registry::Read {
-            room: self.id,
-            after,
-            limit: MAX_EVENTS,
-            reply_to,
-        };
-        if self.services.registry.try_send(read).is_err() {
-            log::warn!(
-                "room={} seq={after} the registry is too busy to read on",
-                self.id
-            );
-        }
-        ctx.spawn(answer.into_actor(self).map(|missed, room, ctx| {
-            room.refilling = false;
-            match missed {
-                Ok(events) => {
-                    let more = events.len() == MAX_EVENTS;
-                    room.deliver(events, ctx);
-                    if more {
-                        room.refill(ctx);
-                    }
+        ctx.spawn(self.catch_up().map(|read, room, ctx| {
+            match read {
+                Ok(()) if room.early.is_empty() => {
+                    room.refilling.works();
+                    room.refilling.end();
                 }
-                // The next ring, or the next comparison of heads, tries again.
-                Err(error) => log::warn!("room={} could not read on: {error}", room.id),
+                // It came after the log was read, or before what it stands on could be.
+                Ok(()) => room.refill_later(&"something is still missing", ctx),
+                Err(error) => room.refill_later(&error, ctx),
             }
             room.append(ctx);
         }));
+    }
+
+    fn refill_later(&mut self, cause: &dyn std::fmt::Display, ctx: &mut Context<Self>) {
+        let what = format!("room={} reading on", self.id);
+        let pause = self.refilling.pause(&what, cause);
+        ctx.run_later(pause, |room, ctx| {
+            room.refilling.end();
+            room.refill(ctx);
+        });
     }
 
     fn hand_over(&mut self, ctx: &mut Context<Self>) {

@@ -1,6 +1,7 @@
 //! One chat room. Decides rights and membership; the log orders, persistence writes.
 //! Owns: `RoomState` (members, applied head, newest events), `Appends`, its `Audience`.
-//! Takes: `Command` (session, user, http, hub), `Deliver` `SetPresence` (registry).
+//! Takes: `Command` (session, user, http, hub), `Deliver` `ReadOn` `EpochEnded` `Restart`
+//! `EphemeralReceived` `SetPresence` `LookWhoIsThere` (registry).
 //! Sends: `registry::Append` `RoomUp` `RoomDown` `Read`, `hub::Subscribe` `Unsubscribe`
 //! `Deliver` `Lost` `Ephemeral`, `persistence::SaveMark`, `user::Command::Marked`.
 //! Full mailbox: the directory refuses commands with `overloaded`. Restart: the next command
@@ -28,6 +29,7 @@ use self::audience::Audience;
 use self::certainty::Doubts;
 pub use self::command::*;
 pub use self::state::{Applied, Asker, RoomChange, RoomState, SMALL_ROOM};
+use super::backoff::Task;
 use super::directory::RetireRoom;
 use super::registry::{self, Known};
 use super::{Refuse, Reply, Services, context, hub, send_always};
@@ -56,7 +58,7 @@ pub struct Room {
     /// Is a timer running that serves busy hubs again?
     handing: bool,
     /// Is what was missed being read?
-    refilling: bool,
+    refilling: Task,
     /// Events that came before those that go before them.
     early: BTreeMap<Seq, Event>,
     /// Commands that wait until the head of the log is known for sure.
@@ -80,7 +82,7 @@ impl Room {
             online: HashMap::new(),
             telling: false,
             handing: false,
-            refilling: false,
+            refilling: Task::default(),
             early: BTreeMap::new(),
             doubts: Doubts::default(),
             used: Instant::now(),
@@ -312,6 +314,14 @@ impl Handler<Restart> for Room {
 
     fn handle(&mut self, _: Restart, ctx: &mut Context<Self>) {
         self.begin_anew(ctx);
+    }
+}
+
+impl Handler<ReadOn> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: ReadOn, ctx: &mut Context<Self>) {
+        self.refill(ctx);
     }
 }
 

@@ -7,6 +7,8 @@ mod marks;
 mod rights;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use self::tests::room_of;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -21,6 +21,14 @@ fn asker(user: UserId) -> Asker {
     }
 }
 
+/// An open room of this person's.
+pub(in crate::actors::room) fn room_of(owner: UserId) -> RoomState {
+    let mut room = room(RoomKind::Open);
+    let draft = room.join_draft(ANN, owner, Role::Owner).unwrap();
+    append(&mut room, draft);
+    room
+}
+
 /// A room of this kind that Ann owns.
 fn room(kind: RoomKind) -> RoomState {
     let record = RoomRecord {
