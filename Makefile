@@ -1,6 +1,7 @@
 # The same words here and in continuous integration. `make` alone lists them.
 # One set of build artefacts serves `check` and `test`, with the fail points that `FAILPOINTS` sets; nothing
-# is built in release but by `run`, `cluster` and `bench`, and nothing there has fail points.
+# is built in release but by `run`, `cluster` and `bench`, and nothing there has fail points. `faults` has a
+# profile of its own.
 
 CARGO ?= cargo
 TESTED := --locked --features failpoints

@@ -7,9 +7,9 @@ set -uo pipefail
 log=target/faults.log
 mkdir -p target
 if [ -z "${1:-}" ]; then
-  SIM_SEEDS=${SIM_SEEDS:-10000} "${CARGO:-cargo}" test --locked --release --test simulation || exit
+  SIM_SEEDS=${SIM_SEEDS:-10000} "${CARGO:-cargo}" test --locked --profile faults --features failpoints --test simulation || exit
 fi
-FAULTS=long "${CARGO:-cargo}" test --locked --features failpoints --no-fail-fast --test it -- \
+FAULTS=long "${CARGO:-cargo}" test --locked --profile faults --features failpoints --no-fail-fast --test it -- \
   "faults::${1:-}" --test-threads=1 --nocapture 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 

@@ -4,15 +4,18 @@
 //! `redis::after_append=50*off->1*return(abort);write_back::before_flush=sleep(200)` ends the
 //! process at the 51st append, and delays each flush.
 
-use std::process::abort;
+use std::process::{Command, abort};
 use std::sync::Once;
 
 /// Ends the process as `kill -9` would.
 const ABORT: &str = "abort";
+/// Stops the whole process until somebody sends it `SIGCONT`.
+const STOP: &str = "stop";
 /// What was about to happen here does not happen, as if it had been lost on the way.
 const LOSE: &str = "lose";
 
-/// A place where a test may end the process (`return(abort)`) or delay it (`sleep(ms)`).
+/// A place where a test may end the process (`return(abort)`), stop it (`return(stop)`) or delay
+/// it (`sleep(ms)`).
 #[inline]
 pub fn at(name: &str) {
     if fail::has_failpoints() {
@@ -32,11 +35,28 @@ fn act(name: &str) -> Option<String> {
     static READ: Once = Once::new();
     READ.call_once(read_environment);
     let word = fail::eval(name, |word| word)??;
-    if word == ABORT {
+    if word == ABORT || word == STOP {
         log::warn!("failpoint={name} action={word}");
+    }
+    if word == ABORT {
         abort();
     }
+    if word == STOP {
+        stop();
+    }
     Some(word)
+}
+
+/// `SIGSTOP` to this process. A shell does it, and is waited for, so that nothing happens after
+/// the point before the signal has come.
+fn stop() {
+    let sent = Command::new("sh")
+        .args(["-c", "kill -s STOP $PPID"])
+        .status();
+    if !sent.is_ok_and(|status| status.success()) {
+        log::error!("the process cannot be stopped");
+        abort();
+    }
 }
 
 /// Sets every point that `FAILPOINTS` names, for as long as the process lives.

@@ -11,6 +11,7 @@ mod people;
 mod points;
 mod postgres;
 mod redis;
+mod standstill;
 mod tools;
 mod trial;
 mod wires;

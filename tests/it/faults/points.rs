@@ -7,15 +7,15 @@ use super::trial::{Trial, is_long, try_fault};
 use crate::support::{Setup, eventually, seconds};
 
 /// A place where a node is ended, and after how many times of being there.
-struct Point {
-    name: &'static str,
-    after: usize,
-    by: Way,
+pub struct Point {
+    pub name: &'static str,
+    pub after: usize,
+    pub by: Way,
 }
 
 /// What makes a node come there.
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+pub enum Way {
     /// The load alone.
     Load,
     /// Another node's death, which leaves rooms unwritten.
@@ -24,30 +24,49 @@ enum Way {
     Rebuilding,
 }
 
+impl Point {
+    /// The setting that has a node do this (`abort`, `stop`) there, once.
+    pub fn setting(&self, word: &str) -> String {
+        let Self { name, after, .. } = self;
+        match after {
+            0 => format!("{name}=1*return({word})"),
+            after => format!("{name}={after}*off->1*return({word})"),
+        }
+    }
+
+    /// The nodes that are to come there, when one is spared. What only one node does at a time is
+    /// prepared on two of them.
+    pub fn victims(&self, spared: usize) -> Vec<usize> {
+        let others = [(spared + 1) % 3, (spared + 2) % 3];
+        let count = if self.by == Way::Load { 1 } else { 2 };
+        others[..count].into()
+    }
+}
+
 const fn point(name: &'static str, after: usize, by: Way) -> Point {
     Point { name, after, by }
 }
 
 /// Before and after the one script that appends and rings.
-const APPEND: [Point; 2] = [
+pub const APPEND: [Point; 2] = [
     point("redis::before_append", 40, Way::Load),
     point("redis::after_append", 40, Way::Load),
 ];
 /// Every step from the log to the database.
-const FLUSH: [Point; 4] = [
+pub const FLUSH: [Point; 4] = [
     point("write_back::before_write", 10, Way::Load),
     point("write_back::after_write", 10, Way::Load),
     point("write_back::before_flush", 10, Way::Load),
     point("write_back::after_flush", 10, Way::Load),
 ];
 /// A room that comes into Redis, and rooms that a dead node has left.
-const ROOMS: [Point; 3] = [
+pub const ROOMS: [Point; 3] = [
     point("redis::before_seed", 2, Way::Rebuilding),
     point("redis::after_seed", 2, Way::Rebuilding),
     point("write_back::before_sweep", 0, Way::Death),
 ];
 /// Every step of the rebuilding.
-const REBUILDING: [Point; 7] = [
+pub const REBUILDING: [Point; 7] = [
     point("redis::before_salvage", 0, Way::Rebuilding),
     point("write_back::before_salvage", 0, Way::Rebuilding),
     point("write_back::after_salvage", 0, Way::Rebuilding),
@@ -72,22 +91,12 @@ async fn try_points(seed: u64, points: &[Point]) {
     trial.judge().await;
 }
 
-/// Has a node end at the point, starts it again, and sees the chat go on. What only one node does
-/// at a time is prepared on two of them.
+/// Has a node end at the point, starts it again, and sees the chat go on.
 async fn end_at(trial: &mut Trial, point: &Point) {
     let spared = trial.any_node();
-    let others = [(spared + 1) % 3, (spared + 2) % 3];
-    let victims = if point.by == Way::Load {
-        &others[..1]
-    } else {
-        &others
-    };
-    let actions = match point.after {
-        0 => "1*return(abort)".to_owned(),
-        after => format!("{after}*off->1*return(abort)"),
-    };
-    for victim in victims {
-        arm(trial, *victim, &format!("{}={actions}", point.name)).await;
+    let victims = point.victims(spared);
+    for victim in &victims {
+        arm(trial, *victim, &point.setting("abort")).await;
     }
     match point.by {
         Way::Load => {}

@@ -90,10 +90,13 @@ pub fn try_fault(test: &str, fault: impl AsyncFn(u64)) {
             failed.push(seed);
         }
     }
-    let form = if is_long() { "FAULTS=long " } else { "" };
+    let (form, profile) = match is_long() {
+        true => ("FAULTS=long ", "--profile faults "),
+        false => ("", ""),
+    };
     for seed in &failed {
         println!(
-            "again: SEED={seed} {form}cargo test --features failpoints --test it -- \
+            "again: SEED={seed} {form}cargo test {profile}--features failpoints --test it -- \
              --exact faults::{test} --nocapture"
         );
     }

@@ -78,6 +78,11 @@ impl TestNode {
         self.process.signal("STOP");
     }
 
+    /// Does it stand still?
+    pub fn is_stopped(&self) -> bool {
+        self.process.is_stopped()
+    }
+
     /// `SIGCONT`.
     pub fn go_on(&self) {
         self.process.signal("CONT");

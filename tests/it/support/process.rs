@@ -43,6 +43,16 @@ impl Process {
         assert!(sent.expect("sh runs").success(), "cannot send {name}");
     }
 
+    /// Does it stand still (`SIGSTOP`)?
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()));
+        // Behind the name, which is in brackets, the state is the first word.
+        stat.is_ok_and(|stat| {
+            let state = stat.rsplit(')').next();
+            state.is_some_and(|rest| rest.trim_start().starts_with('T'))
+        })
+    }
+
     /// `kill -9`: no chance to tidy up.
     pub fn kill(&mut self) {
         // Already gone is as good as killed.
