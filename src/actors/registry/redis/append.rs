@@ -123,7 +123,7 @@ impl Inner {
             .filter(|index| attempt.fates[*index].is_none())
             .collect();
         if open.is_empty() {
-            return Ok(Step::Done(attempt.settled(), false));
+            return Ok(Step::Done(attempt.settled()?, false));
         }
         let call = attempt.call(&life.append, &open)?;
         failpoint::at("redis::before_append");
@@ -135,12 +135,10 @@ impl Inner {
             attempt.forget_checks();
             return Ok(Step::Wait);
         }
-        match answer.and_then(|answer| AppendReply::read(append.room, answer)) {
-            Ok(AppendReply::Done {
-                dirty, placings, ..
-            }) => {
+        match answer.and_then(|answer| AppendReply::read(append.room, open.len(), answer)) {
+            Ok(AppendReply::Done { dirty, placings }) => {
                 attempt.settle(&open, &placings);
-                Ok(Step::Done(attempt.settled(), dirty))
+                Ok(Step::Done(attempt.settled()?, dirty))
             }
             Ok(AppendReply::Stale { head, newer }) => {
                 Ok(Step::Done(Appended::Stale { newer, head }, false))
@@ -172,9 +170,14 @@ impl Inner {
                 attempt.unsure = true;
                 Ok(Step::Wait)
             }
-            Err(Fault::Refused(cause)) => {
-                log::error!("room={} Redis refuses an append: {cause}", append.room);
-                Err(Error::internal())
+            // It may have taken place: to repeat it is safe, to say that it was refused is not.
+            Err(fault @ Fault::Malformed(_)) => {
+                self.refused(&fault);
+                Err(Error::unavailable())
+            }
+            Err(fault @ Fault::Refused(_)) => {
+                log::error!("room={} an append is refused", append.room);
+                Err(self.refused(&fault))
             }
         }
     }
@@ -268,9 +271,10 @@ impl Attempt<'_> {
         }
     }
 
-    fn settled(&self) -> Appended {
-        let fates = self.fates.iter().map(|fate| fate.unwrap_or(Fate::Poison));
-        Appended::Done(fates.collect())
+    /// All fates; what has none may be in the log all the same.
+    fn settled(&self) -> Result<Appended> {
+        let fates: Option<Vec<Fate>> = self.fates.iter().copied().collect();
+        fates.map(Appended::Done).ok_or_else(Error::unavailable)
     }
 }
 

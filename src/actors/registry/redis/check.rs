@@ -125,7 +125,7 @@ fn unfit(info: &str) -> Option<String> {
 }
 
 /// Where a Redis is, without its password.
-fn place(client: &Client) -> String {
+pub(super) fn place(client: &Client) -> String {
     client.get_connection_info().addr().to_string()
 }
 

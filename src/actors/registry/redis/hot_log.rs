@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::Cmd;
 
-use super::reply::{FlushReply, events, texts};
-use super::{Inner, RedisBroker, keys};
+use super::link::Fault;
+use super::reply::{DropReply, FlushReply};
+use super::{Inner, RedisBroker, keys, values};
 use crate::actors::Pending;
 use crate::actors::persistence::write_back::{Flushed, HotLog};
 use crate::db::{Append, Appended, Basis, Range};
@@ -29,8 +30,8 @@ impl HotLog for RedisBroker {
             }
             let range = Range::After(after);
             let part = inner.read_log(room, range, limit).await?;
-            let dense = part.filter(|(_, first, _)| *first <= after.next());
-            Ok(dense.map(|(.., events)| events).unwrap_or_default())
+            let dense = part.filter(|part| part.first <= after.next());
+            Ok(dense.map(|part| part.events).unwrap_or_default())
         })
     }
 
@@ -68,54 +69,54 @@ impl Inner {
                 .arg(seq.0);
             call
         };
-        let answers = self.link.run_all(rooms.iter().map(call).collect()).await;
-        let answers = answers.map_err(|fault| self.refused(&fault))?;
-        let mut flushed = Vec::with_capacity(rooms.len());
-        for answer in answers {
-            let reply = answer
-                .and_then(FlushReply::read)
-                .map_err(|fault| self.refused(&fault))?;
-            flushed.push(match reply {
-                FlushReply::Moved { flushed, head } => Flushed::Moved { flushed, head },
-                FlushReply::Gone => Flushed::Gone,
-                FlushReply::NoLife => {
-                    self.fence();
-                    Flushed::Gone
-                }
-                FlushReply::Ahead => {
-                    self.fence_lossy();
-                    Flushed::Gone
-                }
-            });
-        }
-        Ok(flushed)
+        let calls = rooms.iter().map(call).collect();
+        let replies = self.ask_all(calls, FlushReply::read).await?;
+        let flushed = replies.into_iter().map(|reply| match reply {
+            FlushReply::Moved { flushed, head } => Flushed::Moved { flushed, head },
+            FlushReply::Gone => Flushed::Gone,
+            FlushReply::NoLife => {
+                self.fence();
+                Flushed::Gone
+            }
+            FlushReply::Ahead => {
+                self.fence_lossy();
+                Flushed::Gone
+            }
+        });
+        Ok(flushed.collect())
     }
 
     /// What survives of a log whose life is ending: its scripts are not known any more. Such
     /// a log only tells what to bring into the database, it is never appended to.
     async fn read_ending(&self, room: RoomId, after: Seq, limit: usize) -> Result<Vec<Event>> {
-        let mut get = redis::cmd("HMGET");
-        get.arg(keys::room(room)).arg("life").arg("head");
-        let mut count = redis::cmd("LLEN");
-        count.arg(keys::log(room));
-        let mut answers = self.run_all(vec![get, count]).await?.into_iter();
-        let mut next = || answers.next().unwrap_or(Value::Nil);
-        let (life, head): (Option<String>, Option<i64>) =
-            redis::from_redis_value(next()).unwrap_or_default();
-        let count: i64 = redis::from_redis_value(next()).unwrap_or_default();
-        let (Some(life), Some(head)) = (life, head) else {
-            return Ok(Vec::new());
-        };
-        let from = after.0 - (head - count);
-        if *life != *self.life().name || from < 0 {
+        let mut get = redis::cmd("HGET");
+        get.arg(keys::room(room)).arg("life");
+        if self.ask(&get, values::text).await?.as_deref() != Some(&*self.life().name) {
             return Ok(Vec::new());
         }
+        let oldest = self.range(room, 0, 1).await?;
+        let Some(oldest) = oldest.first().map(Event::seq) else {
+            return Ok(Vec::new());
+        };
+        let from = after.next().0 - oldest.0;
+        if from < 0 {
+            return Ok(Vec::new());
+        }
+        let events = self.range(room, from, limit).await?;
+        match events.first() {
+            // It was trimmed between the two readings.
+            Some(first) if first.seq() != after.next() => Err(Error::unavailable()),
+            _ => Ok(events),
+        }
+    }
+
+    /// A part of a room's list, whatever its life.
+    async fn range(&self, room: RoomId, from: i64, limit: usize) -> Result<Vec<Event>> {
         let mut get = redis::cmd("LRANGE");
         get.arg(keys::log(room))
             .arg(from)
             .arg(from + limit as i64 - 1);
-        let found = texts(self.run(&get).await?).map_err(|fault| self.refused(&fault))?;
-        events(room, found.iter()).map_err(|fault| self.refused(&fault))
+        self.ask(&get, |answer| values::log(room, answer)).await
     }
 
     async fn stuck(&self, older_than: Duration) -> Result<Vec<RoomId>> {
@@ -126,16 +127,8 @@ impl Inner {
                 .arg(STUCK_PER_BUCKET);
             call
         });
-        let answers = self.link.run_all(looks.collect()).await;
-        let answers = answers.map_err(|fault| self.refused(&fault))?;
-        let mut rooms = Vec::new();
-        for answer in answers {
-            let names = answer
-                .and_then(texts)
-                .map_err(|fault| self.refused(&fault))?;
-            rooms.extend(names.iter().filter_map(|name| name.parse::<RoomId>().ok()));
-        }
-        Ok(rooms)
+        let rooms = self.ask_all(looks.collect(), values::rooms).await?;
+        Ok(rooms.concat())
     }
 
     /// These acknowledged events may not be where they were: the log of a room contradicts
@@ -210,22 +203,22 @@ impl Inner {
             .arg(keys::channel(room))
             .arg(over.to_string())
             .arg(renewed.to_string());
-        let answer = self.link.run(&call).await;
-        let words = answer
-            .and_then(texts)
-            .map_err(|fault| self.refused(&fault))?;
-        if words.first().is_some_and(|word| word == "OK") {
-            return Ok(());
+        let read = |answer| DropReply::read(room, answer);
+        self.if_alive(self.ask(&call, read).await?).map(drop)
+    }
+
+    fn if_alive(&self, reply: DropReply) -> Result<Vec<Event>> {
+        match reply {
+            DropReply::Done(events) => Ok(events),
+            DropReply::NoLife => Err(self.refused(&Fault::NoScript)),
         }
-        self.fence();
-        Err(Error::unavailable())
     }
 
     /// Does the log have this very event at its number, though the database has another?
     async fn log_has(&self, room: RoomId, event: &Event) -> Result<bool> {
         let after = Range::After(Seq(event.seq().0 - 1));
         let part = self.read_log(room, after, 1).await?;
-        let found = part.and_then(|(.., events)| events.into_iter().next());
+        let found = part.and_then(|part| part.events.into_iter().next());
         Ok(found.is_some_and(|found| {
             let same = |a: &Event| (a.seq(), a.draft.from, a.draft.client_id.clone());
             same(&found) == same(event)
@@ -239,14 +232,7 @@ impl Inner {
         call.arg(room.to_string())
             .arg(keys::channel(room))
             .arg(epoch);
-        let answer = self.link.run(&call).await;
-        let words = answer
-            .and_then(texts)
-            .map_err(|fault| self.refused(&fault))?;
-        if words.first().is_none_or(|word| word != "OK") {
-            self.fence();
-            return Err(Error::unavailable());
-        }
-        events(room, words.iter().skip(1)).map_err(|fault| self.refused(&fault))
+        let read = |answer| DropReply::read(room, answer);
+        self.if_alive(self.ask(&call, read).await?)
     }
 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 use sha2::{Digest, Sha256};
 
+use super::link::Fault;
 use super::scripts::Called;
-use super::{RedisBroker, keys};
+use super::{RedisBroker, keys, values};
 use crate::limits::{Level, Pour, Poured, Rates, Shared};
 
 /// How often nodes exchange what they have let through.
@@ -86,7 +87,12 @@ impl Shared for RedisBuckets {
                 Ok(Ok(answers)) => answers
                     .into_iter()
                     .skip(1)
-                    .map(|answer| answer.ok().and_then(read))
+                    .map(|answer| {
+                        let level = answer.and_then(read);
+                        level
+                            .inspect_err(|fault| log::warn!("a limit is not shared: {fault:?}"))
+                            .ok()
+                    })
                     .collect(),
                 Ok(Err(fault)) => {
                     log::debug!("limits are counted without the other nodes: {fault:?}");
@@ -98,8 +104,9 @@ impl Shared for RedisBuckets {
     }
 }
 
-fn read(answer: Value) -> Option<Level> {
-    let (poured, level): (bool, String) = redis::from_redis_value(answer).ok()?;
-    let level = level.parse().ok()?;
-    Some(Level { poured, level })
+fn read(answer: Value) -> Result<Level, Fault> {
+    let (poured, level): (bool, String) =
+        redis::from_redis_value(answer).map_err(|_| values::unexpected("no level"))?;
+    let level = level.parse().map_err(|_| values::unexpected("a level"))?;
+    Ok(Level { poured, level })
 }

@@ -30,6 +30,8 @@ pub(super) enum Fault {
     Full,
     /// It refuses the command; a mistake of ours, or of its configuration.
     Refused(String),
+    /// It has answered what nothing of ours answers: the outcome is unknown.
+    Malformed(String),
 }
 
 /// The way to Redis. Cheap to clone.

@@ -10,7 +10,7 @@ use redis::{Cmd, Value};
 
 use super::link::Fault;
 use super::scripts::{Called, Life};
-use super::{Inner, check, keys};
+use super::{Inner, check, keys, values};
 use crate::error::{Error, Result};
 use crate::failpoint;
 
@@ -19,30 +19,22 @@ impl Inner {
     /// scripts, too, when this answers.
     pub(super) async fn is_alive(&self, name: &str) -> Result<bool> {
         let life = Life::new(name);
-        let mut looks: Vec<Cmd> = (0..keys::BUCKETS)
-            .map(|bucket| {
-                let mut get = redis::cmd("GET");
-                get.arg(keys::life(bucket));
-                get
-            })
-            .collect();
+        let names = (0..keys::BUCKETS).map(|bucket| {
+            let mut get = redis::cmd("GET");
+            get.arg(keys::life(bucket));
+            get
+        });
+        let names = self.ask_all(names.collect(), values::text).await?;
+        let named = names.iter().all(|found| found.as_deref() == Some(name));
+        let own = life.own();
         let mut exist = redis::cmd("SCRIPT");
         exist.arg("EXISTS").arg(life.marker.digest());
-        for script in life.own() {
+        for script in own {
             exist.arg(script.digest());
         }
-        looks.push(exist);
-        let mut answers = self.run_all(looks).await?;
-        let scripts: Vec<bool> = answers
-            .pop()
-            .and_then(|known| redis::from_redis_value(known).ok())
-            .unwrap_or_default();
-        let named = answers.into_iter().all(|answer| {
-            redis::from_redis_value::<Option<String>>(answer)
-                .ok()
-                .flatten()
-                .is_some_and(|found| found == name)
-        });
+        let count = 1 + own.len();
+        let flags = |answer| values::flags(count, answer);
+        let scripts = self.ask(&exist, flags).await?;
         match scripts.split_first() {
             Some((true, own)) if named && own.iter().all(|known| *known) => Ok(true),
             Some((true, _)) if named => self.load_own(&life).await,
@@ -65,12 +57,12 @@ impl Inner {
         match one(&mut connection, &probe).await {
             Ok(_) => {}
             Err(Fault::NoScript) => return Ok(false),
-            Err(fault) => return Err(self.away(&fault)),
+            Err(fault) => return Err(self.refused(&fault)),
         }
         failpoint::at("redis::before_own_scripts");
         for script in life.own().into_iter().map(Called::load) {
             let loaded = one(&mut connection, &script).await;
-            loaded.map_err(|fault| self.away(&fault))?;
+            loaded.map_err(|fault| self.refused(&fault))?;
         }
         log::info!(
             "this version's scripts are loaded into the life {}",

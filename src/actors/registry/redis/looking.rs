@@ -40,7 +40,10 @@ pub async fn list_nodes(client: &Client) -> Result<Vec<Seen>, RedisError> {
             .map_err(refused)?;
         let left = Duration::from_millis(left_ms.max(0).unsigned_abs());
         let age = LEASE.saturating_sub(left);
-        nodes.extend(read_lease(lease).map(|lease| Seen { lease, age }));
+        match read_lease(lease) {
+            Ok(lease) => nodes.extend(lease.map(|lease| Seen { lease, age })),
+            Err(fault) => log::warn!("node={id} its lease cannot be read: {fault:?}"),
+        }
     }
     Ok(nodes)
 }

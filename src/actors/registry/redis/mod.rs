@@ -5,6 +5,7 @@
 //! what is done then; `lua/` holds the steps that are atomic.
 
 mod append;
+mod asking;
 mod check;
 mod hearing;
 mod hot_log;
@@ -15,10 +16,12 @@ mod listener;
 mod living;
 mod looking;
 mod nodes;
+mod others;
 mod reading;
 mod rebuilding;
 mod reply;
 mod scripts;
+mod values;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -36,8 +39,8 @@ use self::link::Link;
 use self::listener::Listener;
 pub use self::looking::{Seen, is_on, list_nodes};
 pub(super) use self::nodes::Kept;
-use self::nodes::Others;
 pub use self::nodes::{Lease, Load, NodeName, PROTOCOL, order};
+use self::others::Others;
 use self::scripts::Life;
 use super::broker::{Broker, Head, PageOf};
 use crate::actors::persistence::write_back::{self, Backlog, WriteBack};
@@ -299,19 +302,22 @@ impl Inner {
     }
 
     async fn send(&self, to: Option<&str>, payload: envelope::Payload) -> Result<()> {
+        let channel = to.map_or_else(|| keys::ALL.to_owned(), keys::node_channel);
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(channel).arg(self.envelope(payload)?);
+        self.ask(&publish, values::ignored).await
+    }
+
+    /// The text of an envelope from this node.
+    fn envelope(&self, payload: envelope::Payload) -> Result<String> {
         let envelope = Envelope {
             node: self.node.id.clone(),
             generation: self.node.generation.clone(),
             payload,
         };
-        let text = envelope.encode().map_err(|_| Error::internal())?;
-        let channel = to.map_or_else(|| keys::ALL.to_owned(), keys::node_channel);
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(channel).arg(text);
-        let sent = self.link.run(&publish).await;
-        sent.map(drop).map_err(|fault| {
-            log::debug!("an envelope was not sent: {fault:?}");
-            Error::unavailable()
+        envelope.encode().map_err(|error| {
+            log::error!("an envelope cannot be written: {error}");
+            Error::internal()
         })
     }
 

@@ -1,6 +1,5 @@
 //! Leases: which nodes there are, and how each is doing.
 
-use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,8 @@ use redis::{Client, Value};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::reply::texts;
-use super::{Inner, RedisBroker, RedisError, keys};
+use super::link::Fault;
+use super::{Inner, RedisBroker, RedisError, keys, reply, values};
 use crate::clock::now_ms;
 use crate::error::Result;
 use crate::protocol::Presence;
@@ -73,7 +72,10 @@ impl Lease {
 }
 
 /// How much a node has to do.
+///
+/// A node of another version may say less of itself, and lives all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Load {
     /// Connected sockets.
     pub sessions: usize,
@@ -102,37 +104,6 @@ pub(in crate::actors::registry) enum Kept {
     Taken,
 }
 
-/// Other nodes, as their leases were read.
-#[derive(Debug, Default)]
-pub(super) struct Others {
-    /// Those that had a lease when that was last looked at.
-    present: Vec<String>,
-    /// When each was last seen to have one. A Redis that was emptied has none, and its nodes
-    /// are there all the same.
-    seen: HashMap<String, Instant>,
-}
-
-impl Others {
-    fn note(&mut self, ids: Vec<String>, now: Instant) {
-        let seen = ids.iter().map(|id| (id.clone(), now));
-        self.seen.extend(seen);
-        self.seen.retain(|_, at| now.duration_since(*at) < LEASE);
-        self.present = ids;
-    }
-
-    /// How many have a lease.
-    pub(super) fn count(&self) -> usize {
-        self.present.len()
-    }
-
-    /// Whom a rebuilding of Redis has to wait for.
-    pub(super) fn recent(&self, now: Instant) -> Vec<String> {
-        let recent = self.seen.iter();
-        let recent = recent.filter(|(_, at)| now.duration_since(**at) < LEASE);
-        recent.map(|(id, _)| id.clone()).collect()
-    }
-}
-
 impl RedisBroker {
     /// Says that this node lives. The lease ends by itself in six seconds.
     pub(in crate::actors::registry) async fn keep_lease(&self, lease: &Lease) -> Result<Kept> {
@@ -148,13 +119,7 @@ impl RedisBroker {
             .arg(&lease.generation)
             .arg(text)
             .arg(LEASE.as_millis() as u64);
-        let answer = inner.link.run(&call).await;
-        let answer = answer.map_err(|fault| inner.refused(&fault))?;
-        Ok(match redis::from_redis_value::<String>(answer).as_deref() {
-            Ok("KEPT") => Kept::Yes,
-            Ok("TAKEN") => Kept::Taken,
-            _ => Kept::New,
-        })
+        inner.ask(&call, reply::kept).await
     }
 
     /// Gives the lease up: nobody waits for this node any more. One that a later start of
@@ -163,9 +128,10 @@ impl RedisBroker {
         let (node, link) = (&self.0.node, &self.0.link);
         let mut get = redis::cmd("GET");
         get.arg(keys::lease(&node.id));
-        let lease = link.run(&get).await.ok().and_then(read_lease);
-        if lease.is_none_or(|lease| lease.generation != node.generation) {
-            return;
+        match link.run(&get).await.and_then(read_lease) {
+            Ok(Some(lease)) if lease.generation == node.generation => {}
+            Ok(_) => return,
+            Err(fault) => return log::warn!("the lease was not given up: {fault:?}"),
         }
         let mut forget = redis::cmd("UNLINK");
         forget.arg(keys::lease(&node.id)).arg(keys::users(&node.id));
@@ -181,8 +147,7 @@ impl RedisBroker {
         let inner = &self.0;
         let mut members = redis::cmd("SMEMBERS");
         members.arg(keys::NODES);
-        let ids = inner.link.run(&members).await.and_then(texts);
-        let ids = ids.map_err(|fault| inner.refused(&fault))?;
+        let ids = inner.ask(&members, values::texts).await?;
         let looks = ids.iter().map(|id| {
             let mut get = redis::cmd("GET");
             get.arg(keys::lease(id));
@@ -190,16 +155,19 @@ impl RedisBroker {
         });
         let answers = inner.link.run_all(looks.collect()).await;
         let answers = answers.map_err(|fault| inner.refused(&fault))?;
-        let (mut leases, mut gone) = (Vec::new(), Vec::new());
+        let (mut read, mut gone) = (Vec::new(), Vec::new());
         for (id, answer) in ids.into_iter().zip(answers) {
-            match answer.ok().and_then(read_lease) {
-                Some(lease) => leases.push(lease),
-                None => gone.push(id),
+            match answer.and_then(read_lease) {
+                Ok(Some(lease)) => read.push((id, Some(lease))),
+                Ok(None) => gone.push(id),
+                Err(fault) => {
+                    log::warn!("node={id} its lease cannot be read, the node is kept: {fault:?}");
+                    read.push((id, None));
+                }
             }
         }
-        inner.note_nodes(&leases);
         inner.sweep_nodes(gone).await;
-        Ok(leases)
+        Ok(inner.note_nodes(read))
     }
 
     /// Notes who came to this node, went or changed, for everybody, and tells the others.
@@ -228,19 +196,10 @@ impl RedisBroker {
         let mut note = redis::cmd("HSET");
         note.arg(&users).arg("number").arg(number);
         commands.extend([note, expire]);
-        let envelope = Envelope {
-            node: inner.node.id.clone(),
-            generation: inner.node.generation.clone(),
-            payload: Payload::People { number, changes },
-        };
-        let text = envelope
-            .encode()
-            .map_err(|_| crate::error::Error::internal())?;
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(keys::ALL).arg(text);
-        commands.push(publish);
-        let sent = inner.link.run_all(commands).await;
-        sent.map(drop).map_err(|fault| inner.refused(&fault))
+        // What could not be noted is not told either: it would count as known. Without memory
+        // Redis refuses the notes, and would publish.
+        inner.ask_all(commands, values::ignored).await?;
+        inner.send(None, Payload::People { number, changes }).await
     }
 
     /// Everybody who is connected to a node, and how many of its envelopes that counts in.
@@ -251,24 +210,9 @@ impl RedisBroker {
         let inner = &self.0;
         let mut get = redis::cmd("HGETALL");
         get.arg(keys::users(node));
-        let answer = inner.link.run(&get).await;
-        let answer = answer.map_err(|fault| inner.refused(&fault))?;
-        let fields: Vec<(String, String)> = redis::from_redis_value(answer).unwrap_or_default();
-        let mut number = 0;
-        let mut people = Vec::with_capacity(fields.len());
-        for (field, value) in fields {
-            if field == "number" {
-                number = value.parse().unwrap_or_default();
-            } else if let (Ok(user), Some((presence, text))) = (field.parse(), read_seen(&value)) {
-                people.push(PresenceChange {
-                    user,
-                    presence: Some(presence),
-                    text,
-                    rooms: Vec::new(),
-                });
-            }
-        }
-        Ok((number, people))
+        let fields = inner.ask(&get, values::fields).await?;
+        let people = People::read(fields).map_err(|fault| inner.refused(&fault))?;
+        Ok((people.number, people.changes))
     }
 
     /// Forgets everybody that an earlier start of this node may have left, before the first
@@ -277,17 +221,15 @@ impl RedisBroker {
         let inner = &self.0;
         let mut forget = redis::cmd("UNLINK");
         forget.arg(keys::users(&inner.node.id));
-        let forgotten = inner.link.run(&forget).await;
-        forgotten.map(drop).map_err(|fault| inner.refused(&fault))
+        inner.ask(&forget, values::ignored).await
     }
 }
 
 impl Inner {
-    fn note_nodes(&self, leases: &[Lease]) {
-        let ids = leases.iter().map(|lease| lease.id.clone());
-        let ids = ids.filter(|id| *id != self.node.id).collect();
+    fn note_nodes(&self, read: Vec<(String, Option<Lease>)>) -> Vec<Lease> {
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
-        others.get_or_insert_default().note(ids, Instant::now());
+        let others = others.get_or_insert_default();
+        others.note(&self.node.id, read, Instant::now())
     }
 
     /// Nodes whose lease has ended are forgotten.
@@ -303,18 +245,49 @@ impl Inner {
     }
 }
 
-pub(super) fn read_lease(answer: Value) -> Option<Lease> {
-    let text: Option<String> = redis::from_redis_value(answer).ok()?;
-    serde_json::from_str(&text?).ok()
+/// A node's lease; `None` only when there is none.
+pub(super) fn read_lease(answer: Value) -> Result<Option<Lease>, Fault> {
+    let Some(text) = values::text(answer)? else {
+        return Ok(None);
+    };
+    let lease = serde_json::from_str(&text);
+    let lease = lease.map_err(|error| Fault::Malformed(format!("a lease: {error}")))?;
+    Ok(Some(lease))
+}
+
+/// Who is connected to a node.
+#[derive(Debug, Default, PartialEq)]
+struct People {
+    /// How many of the node's envelopes that counts in.
+    number: u64,
+    changes: Vec<PresenceChange>,
+}
+
+impl People {
+    fn read(fields: Vec<(String, String)>) -> Result<Self, Fault> {
+        let unreadable = || values::unexpected("people of a node");
+        let mut people = Self::default();
+        for (field, value) in fields {
+            if field == "number" {
+                people.number = value.parse().map_err(|_| unreadable())?;
+                continue;
+            }
+            let (presence, text): (Presence, _) =
+                serde_json::from_str(&value).map_err(|_| unreadable())?;
+            people.changes.push(PresenceChange {
+                user: field.parse().map_err(|_| unreadable())?,
+                presence: Some(presence),
+                text,
+                rooms: Vec::new(),
+            });
+        }
+        Ok(people)
+    }
 }
 
 /// How somebody wants to be seen, as one value.
 fn seen(presence: Presence, text: Option<&str>) -> String {
     serde_json::json!([presence, text]).to_string()
-}
-
-fn read_seen(value: &str) -> Option<(Presence, Option<String>)> {
-    serde_json::from_str(value).ok()
 }
 
 /// Sends an order to a node, for a command that is no node itself. False when nobody heard.
@@ -326,7 +299,10 @@ pub async fn order(client: &Client, node: &str, payload: Payload) -> Result<bool
         generation: String::new(),
         payload,
     };
-    let text = envelope.encode().unwrap_or_default();
+    let text = envelope.encode().map_err(|error| RedisError::Unfit {
+        at: super::check::place(client),
+        what: format!("the order cannot be written: {error}"),
+    })?;
     let heard: i64 = redis::cmd("PUBLISH")
         .arg(keys::node_channel(node))
         .arg(text)
@@ -344,20 +320,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_whose_lease_was_lost_with_redis_is_still_waited_for() {
-        let (mut others, start) = (Others::default(), Instant::now());
-        others.note(vec!["a".into(), "b".into()], start);
-        let later = start + LEASE / 2;
-        others.note(vec!["b".into()], later);
-        let mut waited_for = others.recent(later);
-        waited_for.sort();
-        assert_eq!(
-            (others.count(), waited_for),
-            (1, vec!["a".into(), "b".into()])
-        );
-        let last = start + LEASE;
-        assert_eq!(others.recent(last), ["b"]);
-        others.note(Vec::new(), later + LEASE);
-        assert!(others.seen.is_empty());
+    fn only_a_lease_that_is_not_there_is_over() {
+        let told = |text: &str| read_lease(Value::BulkString(text.as_bytes().to_vec()));
+        assert_eq!(read_lease(Value::Nil), Ok(None));
+        assert!(matches!(told("{}"), Err(Fault::Malformed(_))));
+        assert!(matches!(
+            read_lease(Value::Int(1)),
+            Err(Fault::Malformed(_))
+        ));
+        // Of another version: some words of its load are missing, others are new.
+        let text = serde_json::json!({
+            "id": "a", "generation": "g", "address": "h:1", "version": "9", "protocol": 2,
+            "started_at": 1, "sessions": 3, "news": true,
+        });
+        let lease = told(&text.to_string()).unwrap().unwrap();
+        assert_eq!((lease.load.sessions, lease.load.backlog), (3, 0));
+    }
+
+    #[test]
+    fn people_who_cannot_be_read_are_not_nobody() {
+        let user = crate::ids::UserId::from_raw(7).to_string();
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let people = People::read(vec![
+            field("number", "4"),
+            field(&user, &seen(Presence::Online, None)),
+        ]);
+        let people = people.unwrap();
+        assert_eq!((people.number, people.changes.len()), (4, 1));
+        for wrong in [
+            field("number", "x"),
+            field(&user, "[]"),
+            field("x", "[\"online\",null]"),
+        ] {
+            assert!(People::read(vec![wrong.clone()]).is_err(), "{wrong:?}");
+        }
     }
 }

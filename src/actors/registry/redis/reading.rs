@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::link::Fault;
-use super::reply::{ReadReply, texts};
+use super::reply::{HeadsReply, Part, ReadReply, SeedReply};
 use super::scripts::Life;
 use super::{Inner, keys};
 use crate::actors::registry::broker::{Head, PageOf};
 use crate::db::{Range, Select};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::ids::{Epoch, RoomId, Seq};
+use crate::ids::{RoomId, Seq};
 use crate::protocol::{Event, MAX_EVENTS};
 
 /// Most rooms in one call: Redis does nothing else meanwhile.
@@ -27,28 +27,22 @@ pub(super) enum Seeded {
     NoRoom,
 }
 
-/// What the log has of a range.
-struct Part {
-    /// Everything from here on is in the log, if anything is.
-    first: Option<Seq>,
-    events: Vec<Event>,
-}
-
 impl Inner {
     /// See [`crate::actors::registry::Broker::read`].
     pub(super) async fn read(&self, room: RoomId, after: Seq, limit: usize) -> Result<Vec<Event>> {
-        let part = self.part(room, Range::After(after), limit).await?;
-        if part.first.is_some_and(|first| first <= after.next()) {
-            return Ok(part.events);
-        }
-        let below = part.first;
+        let part = self.read_log(room, Range::After(after), limit).await?;
+        let (below, hot) = match part {
+            Some(part) if part.first <= after.next() => return Ok(part.events),
+            Some(part) => (Some(part.first), part.events),
+            None => (None, Vec::new()),
+        };
         let mut events = self
             .db
             .run(move |store| {
                 store.events(room, Range::After(after), Seq::ZERO, Select::All, limit)
             })
             .await?;
-        join(&mut events, after, below, part.events, limit);
+        join(&mut events, after, below, hot, limit);
         Ok(events)
     }
 
@@ -94,12 +88,13 @@ impl Inner {
         // Newest first, until the log ends or there are enough.
         let mut found: Vec<Event> = Vec::new();
         loop {
-            let part = self.part(room, Range::Before(before), MAX_EVENTS).await?;
-            let Some(oldest) = part.events.first().map(Event::seq) else {
+            let part = self.read_log(room, Range::Before(before), MAX_EVENTS);
+            let events = part.await?.map(|part| part.events).unwrap_or_default();
+            let Some(oldest) = events.first().map(Event::seq) else {
                 break;
             };
             before = oldest;
-            found.extend(part.events.into_iter().rev().filter(&wanted));
+            found.extend(events.into_iter().rev().filter(&wanted));
             if found.len() >= limit || oldest <= floor {
                 break;
             }
@@ -117,27 +112,13 @@ impl Inner {
         Ok(found)
     }
 
-    /// What the log has of a range. A room that is not in Redis has nothing there.
-    async fn part(&self, room: RoomId, range: Range, limit: usize) -> Result<Part> {
-        match self.read_log(room, range, limit).await? {
-            Some((_, first, events)) => Ok(Part {
-                first: Some(first),
-                events,
-            }),
-            None => Ok(Part {
-                first: None,
-                events: Vec::new(),
-            }),
-        }
-    }
-
-    /// A room's head in the log, where the log begins, and a range of it.
+    /// What the log has of a range; `None` when the room is not in Redis.
     pub(super) async fn read_log(
         &self,
         room: RoomId,
         range: Range,
         limit: usize,
-    ) -> Result<Option<(Seq, Seq, Vec<Event>)>> {
+    ) -> Result<Option<Part>> {
         let life = self.open_life().await?;
         let of_room = [
             keys::life(keys::bucket(room)),
@@ -155,12 +136,7 @@ impl Inner {
             return Err(Error::unavailable());
         }
         match answer.and_then(|answer| ReadReply::read(room, answer)) {
-            Ok(ReadReply::Part {
-                head,
-                first,
-                events,
-                ..
-            }) => Ok(Some((head, first, events))),
+            Ok(ReadReply::Part(part)) => Ok(Some(part)),
             Ok(ReadReply::Cold) => Ok(None),
             Ok(ReadReply::NoLife) => Err(self.refused(&Fault::NoScript)),
             Err(fault) => Err(self.refused(&fault)),
@@ -188,33 +164,32 @@ impl Inner {
                 .collect();
             life.heads.call(&of_heads)
         });
-        let answers = self.link.run_all(calls.collect()).await;
-        let answers = answers.map_err(|fault| self.refused(&fault))?;
+        let mut counts = buckets.iter().map(|(_, rooms)| rooms.len());
+        let read = |answer| HeadsReply::read(counts.next().unwrap_or_default(), answer);
+        let replies = self.ask_all(calls.collect(), read).await?;
         let (mut heads, mut cold) = (Vec::new(), Vec::new());
-        for ((_, rooms), answer) in buckets.into_iter().zip(answers) {
-            let words = answer
-                .and_then(texts)
-                .map_err(|fault| self.refused(&fault))?;
-            if words.first().is_none_or(|word| word != "OK") {
+        for ((_, rooms), reply) in buckets.into_iter().zip(replies) {
+            let HeadsReply::Heads(of_rooms) = reply else {
                 return Err(self.refused(&Fault::NoScript));
-            }
-            for (room, head) in rooms.into_iter().zip(&words[1..]) {
-                match head
-                    .split_once(' ')
-                    .map(|(epoch, head)| (epoch, head.parse()))
-                {
-                    Some((epoch, Ok(head))) => heads.push(Head {
+            };
+            for (room, head) in rooms.into_iter().zip(of_rooms) {
+                match head {
+                    Some((epoch, head)) => heads.push(Head {
                         room,
-                        epoch: Some(Epoch::from(epoch.to_owned())),
-                        head: Seq(head),
+                        epoch: Some(epoch),
+                        head,
                     }),
-                    _ => cold.push(room),
+                    None => cold.push(room),
                 }
             }
         }
         if !cold.is_empty() {
-            let below = self.db.run(move |store| store.heads(&cold)).await?;
-            heads.extend(below.into_iter().map(Head::in_database));
+            match self.db.run(move |store| store.heads(&cold)).await {
+                Ok(below) => heads.extend(below.into_iter().map(Head::in_database)),
+                Err(error) if heads.is_empty() => return Err(error),
+                // What Redis has said is needed above all while the database is away.
+                Err(error) => log::debug!("heads of rooms that are not in Redis: {error}"),
+            }
         }
         Ok(heads)
     }
@@ -239,28 +214,12 @@ impl Inner {
             .arg(row.membership.0);
         let answer = self.link.run(&call).await;
         failpoint::at("redis::after_seed");
-        let words = answer
-            .and_then(texts)
-            .map_err(|fault| self.refused(&fault))?;
-        match words.first().map(String::as_str) {
-            Some("OK") => Ok(Seeded::Here),
-            Some("NOLIFE") => Err(self.refused(&Fault::NoScript)),
-            // The reading has become old.
-            _ => Ok(Seeded::TooLate),
+        match answer.and_then(SeedReply::read) {
+            Ok(SeedReply::Here) => Ok(Seeded::Here),
+            Ok(SeedReply::Old) => Ok(Seeded::TooLate),
+            Ok(SeedReply::NoLife) => Err(self.refused(&Fault::NoScript)),
+            Err(fault) => Err(self.refused(&fault)),
         }
-    }
-
-    /// What a fault means for whoever asked.
-    pub(super) fn refused(&self, fault: &Fault) -> Error {
-        match fault {
-            Fault::NoScript => self.fence(),
-            Fault::Refused(cause) => {
-                log::error!("Redis refuses: {cause}");
-                return Error::internal();
-            }
-            Fault::Away(_) | Fault::Full => {}
-        }
-        Error::unavailable()
     }
 }
 

@@ -11,14 +11,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Value};
 use uuid::Uuid;
 
-use super::link::Fault;
 use super::nodes::LEASE;
-use super::reply::{events, texts};
 use super::scripts::{self, Called, Life};
-use super::{Inner, keys};
+use super::{Inner, keys, values};
 use crate::actors::Reply;
 use crate::actors::persistence::write_back::{Salvage, Survived};
 use crate::actors::registry::remote::ForgetRooms;
@@ -115,19 +112,19 @@ impl Inner {
             .arg("NX")
             .arg("PX")
             .arg(LEADER.as_millis() as u64);
-        match self.run(&lead).await? {
-            Value::Nil => {
+        match self.ask(&lead, values::text).await? {
+            None => {
                 // Somebody leads. Look again soon: they may be done, or gone.
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 Err(Error::unavailable())
             }
-            _ => {
+            Some(_) => {
                 let led = self.lead(old, &new).await;
                 if led.is_err() && self.stay_leader(&new).await.is_ok() {
                     // The next turn need not wait until ours has run out.
                     let mut give_back = redis::cmd("UNLINK");
                     give_back.arg(keys::BARRIER);
-                    self.run(&give_back).await?;
+                    self.ask(&give_back, values::ignored).await?;
                 }
                 led
             }
@@ -142,7 +139,8 @@ impl Inner {
         expire
             .arg(keys::BARRIER_DONE)
             .arg(TRACES.as_millis() as u64);
-        self.run_all(vec![report, expire]).await.map(drop)
+        let commands = vec![report, expire];
+        self.ask_all(commands, values::ignored).await.map(drop)
     }
 
     async fn lead(&self, old: Option<String>, new: &str) -> Result<()> {
@@ -188,7 +186,7 @@ impl Inner {
         }
         let mut give_back = redis::cmd("UNLINK");
         give_back.arg(keys::BARRIER);
-        self.run(&give_back).await?;
+        self.ask(&give_back, values::ignored).await?;
         self.fence_noticed.notify_one();
         Ok(true)
     }
@@ -208,10 +206,8 @@ impl Inner {
         done.arg(keys::BARRIER_DONE);
         let mut nodes = redis::cmd("SMEMBERS");
         nodes.arg(keys::NODES);
-        let mut answers = self.run_all(vec![done, nodes]).await?.into_iter();
-        let mut read = || answers.next().unwrap_or(Value::Nil);
-        let done: Vec<(String, String)> = redis::from_redis_value(read()).unwrap_or_default();
-        let nodes: Vec<String> = redis::from_redis_value(read()).unwrap_or_default();
+        let done = self.ask(&done, values::fields).await?;
+        let nodes = self.ask(&nodes, values::texts).await?;
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
         // Who has just started knows nobody: it waits for whoever there may be.
         let Some(others) = others.as_ref() else {
@@ -226,19 +222,13 @@ impl Inner {
     async fn stay_leader(&self, leader: &str) -> Result<()> {
         let mut get = redis::cmd("GET");
         get.arg(keys::BARRIER);
+        let leads = self.ask(&get, values::text).await?;
+        if leads.as_deref() != Some(leader) {
+            return Err(Error::unavailable());
+        }
         let mut stay = redis::cmd("PEXPIRE");
         stay.arg(keys::BARRIER).arg(LEADER.as_millis() as u64);
-        let answers = self.run_all(vec![get, stay]).await?;
-        let leads = answers.into_iter().next().and_then(|name| {
-            redis::from_redis_value::<Option<String>>(name)
-                .ok()
-                .flatten()
-        });
-        if leads.as_deref() == Some(leader) {
-            Ok(())
-        } else {
-            Err(Error::unavailable())
-        }
+        self.ask(&stay, values::ignored).await
     }
 
     /// Hands every event that Redis still has, and that may not be in the database, to this
@@ -247,8 +237,7 @@ impl Inner {
         for bucket in 0..keys::BUCKETS {
             let mut get = redis::cmd("ZRANGE");
             get.arg(keys::dirty(bucket)).arg(0).arg(-1);
-            let names = texts(self.run(&get).await?).map_err(|fault| self.refused(&fault))?;
-            for room in names.iter().filter_map(|name| name.parse().ok()) {
+            for room in self.ask(&get, values::rooms).await? {
                 self.bring_over(room, old).await?;
             }
         }
@@ -258,9 +247,7 @@ impl Inner {
     async fn bring_over(&self, room: RoomId, old: &str) -> Result<()> {
         let mut get = redis::cmd("HGET");
         get.arg(keys::room(room)).arg("life");
-        let life: Option<String> = redis::from_redis_value(self.run(&get).await?)
-            .ok()
-            .flatten();
+        let life = self.ask(&get, values::text).await?;
         if life.as_deref() != Some(old) {
             // From a life before: that was brought over when it ended.
             return Ok(());
@@ -273,9 +260,8 @@ impl Inner {
             get.arg(keys::log(room))
                 .arg(from)
                 .arg(from + EVENTS_AT_ONCE - 1);
-            let found = texts(self.run(&get).await?).map_err(|fault| self.refused(&fault))?;
+            let mut found = self.ask(&get, |answer| values::log(room, answer)).await?;
             let count = found.len();
-            let mut found = events(room, found.iter()).map_err(|fault| self.refused(&fault))?;
             found.retain(|event| event.seq() > Seq(row.head.0));
             if !found.is_empty() {
                 self.tell_write_back(Survived {
@@ -296,8 +282,8 @@ impl Inner {
         let of_life: Vec<_> = std::iter::once(keys::BARRIER.to_owned())
             .chain(of_buckets)
             .collect();
-        let begun = self.run(&scripts::begin(&of_life, name)).await?;
-        if begun != Value::Int(1) {
+        let begin = scripts::begin(&of_life, name);
+        if self.ask(&begin, values::integer).await? != 1 {
             return Err(Error::unavailable());
         }
         let life = Life::new(name);
@@ -307,28 +293,6 @@ impl Inner {
         let mut done = redis::cmd("UNLINK");
         done.arg(keys::BARRIER).arg(keys::BARRIER_DONE);
         commands.push(done);
-        self.run_all(commands).await.map(drop)
-    }
-
-    pub(super) async fn run(&self, command: &Cmd) -> Result<Value> {
-        let answer = self.link.run(command).await;
-        answer.map_err(|fault| self.away(&fault))
-    }
-
-    /// All answers, or the first fault.
-    pub(super) async fn run_all(&self, commands: Vec<Cmd>) -> Result<Vec<Value>> {
-        let answers = self.link.run_all(commands).await;
-        let answers = answers.map_err(|fault| self.away(&fault))?;
-        answers
-            .into_iter()
-            .collect::<Result<_, Fault>>()
-            .map_err(|fault| self.away(&fault))
-    }
-
-    pub(super) fn away(&self, fault: &Fault) -> Error {
-        if let Fault::Refused(cause) = fault {
-            log::error!("Redis refuses what a rebuilding needs: {cause}");
-        }
-        Error::unavailable()
+        self.ask_all(commands, values::ignored).await.map(drop)
     }
 }
