@@ -186,6 +186,13 @@ pub trait Store: Send + Sync {
     /// Makes a tombstone of an account: id, `sub` and status remain, its logins are gone.
     fn resign_user(&self, user: UserId, now: i64) -> Result<(), StoreError>;
 
+    /// The number of the newest change of any account, or end of any login.
+    fn user_revision(&self) -> Result<i64, StoreError>;
+
+    /// Accounts that changed, or lost a login, after this number, each with its own, ascending.
+    /// Nothing with a lower number shows up later.
+    fn users_changed(&self, after: i64, limit: usize) -> Result<Vec<(UserId, i64)>, StoreError>;
+
     // -- logins ----------------------------------------------------------------------
 
     /// Begins a login with the hash of its first refresh token.

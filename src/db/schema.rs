@@ -113,6 +113,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_revisions (id) {
+        id -> Int8,
+        newest -> Int8,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Int8,
         sub -> Text,
@@ -126,6 +133,7 @@ diesel::table! {
         revoked_before -> Int8,
         version -> Int8,
         created_at -> Int8,
+        revision -> Int8,
     }
 }
 
@@ -142,5 +150,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     refresh_tokens,
     rooms,
     settings,
+    user_revisions,
     users,
 );

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use super::error::Result;
 use super::revoke::revoke;
-use crate::actors::Services;
+use crate::actors::{Services, registry, send_always};
 use crate::identity::Identity;
 use crate::ids::UserId;
 
@@ -32,5 +32,7 @@ pub(super) async fn lift(
 ) -> Result {
     services.identities.lift(*user).await?;
     log::info!("user={} freed by admin={}", *user, who.user);
+    // It must not be lost, and there is one for each request.
+    send_always(&services.registry, registry::AccountChanged(*user));
     Ok(HttpResponse::NoContent().finish())
 }

@@ -19,7 +19,7 @@ use self::builder::NodeBuilder;
 use self::peers::Refusals;
 use crate::actors::persistence::{Flush, write_back};
 use crate::actors::registry::redis::{self, Lease, NodeName, RedisError};
-use crate::actors::registry::{Order, keep_lease};
+use crate::actors::registry::{Order, keep_lease, watch_accounts};
 use crate::actors::{Cluster, Reply, Services, hub, tell_notices};
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
@@ -123,6 +123,7 @@ impl Node {
         }
         if let Some(cluster) = &services.cluster {
             cluster.broker.until_ready().await;
+            helpers.push(actix::spawn(watch_accounts(services.clone().into_inner())));
         }
         let server = http::serve(services.clone(), listener).map_err(listen)?;
         let handle = server.handle();
@@ -188,11 +189,11 @@ impl Node {
     /// The same; with `moves` there are other nodes that people can go to.
     pub async fn stop_with(self, moves: bool) {
         self.services.drain(moves);
+        self.farewell().await;
+        self.write_what_is_left().await;
         for helper in &self.helpers {
             helper.abort();
         }
-        self.farewell().await;
-        self.write_what_is_left().await;
         self.server.stop(true).await;
         if let Some(cluster) = &self.services.cluster {
             if let Some(lease) = &self.lease {

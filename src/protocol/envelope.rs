@@ -96,6 +96,11 @@ pub enum Payload {
         /// But not those of this one.
         except: Option<LoginId>,
     },
+    /// An account has changed in a way that ends nothing: what is remembered of it is old.
+    AccountChanged {
+        /// Whose.
+        user: UserId,
+    },
     /// A frame for all devices of somebody.
     Notify {
         /// Whose.

@@ -179,12 +179,7 @@ impl Registry {
         if !cut {
             return;
         }
-        if let Some(cluster) = &self.cluster {
-            cluster.identities.forget_everything();
-        }
-        for user in self.users.values() {
-            tell(user, user::News::Command(user::Command::Recheck));
-        }
+        self.recheck_everybody();
         let rooms = self.interest.rooms().collect();
         self.compare_heads(rooms, ctx);
         if let Some(cluster) = &self.cluster {

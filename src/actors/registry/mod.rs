@@ -3,12 +3,13 @@
 //! and in a cluster what the other nodes have told.
 //! Takes: `Append` `Read` `Page` `WhenFlushed` `RoomUp` `RoomDown` `GetPresent` `SendEphemeral`
 //! `Marked` (room), `Watch` `Unwatch` `Quiet` `Leave` `SetPresence` (user), `Ring` `EpochEnded`
-//! `EphemeralReceived` `FromNode` (broker), `Landed` (write-back), `Alive` `WasAway` (heartbeat),
-//! `Revoke` `Notify` (http).
+//! `EphemeralReceived` `FromNode` (broker), `Landed` (write-back), `Alive` `WasAway` (heartbeat), `AccountsChanged`,
+//! `Revoke` `Notify` `AccountChanged` (http).
 //! Sends: `room::Deliver` `room::SetPresence`, `user::News` `user::Command`, envelopes.
 //! Full mailbox: appends are refused with `overloaded`, rings are lost and heads compared.
 //! Knows no room rules. Restart: there is none; the node ends with it.
 
+mod accounts;
 mod broker;
 mod cluster;
 mod connected;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::mpsc;
 
+pub use self::accounts::{AccountChanged, AccountsChanged, watch_accounts};
 pub use self::broker::{Broker, Head, PageOf, Ring};
 use self::cluster::Cluster;
 pub use self::cluster::Order;

@@ -141,6 +141,7 @@ impl Handler<FromNode> for Registry {
                 self.forget_identity(*user);
                 self.tell_user(*user, user::Command::Revoke { login, except });
             }
+            Payload::AccountChanged { user } => self.recheck(*user),
             Payload::Notify { user, frame } => {
                 let frame = frame.clone();
                 self.forget_identity(*user);
@@ -175,7 +176,7 @@ impl Handler<FromNode> for Registry {
 
 impl Registry {
     /// Another node has changed this account, or ended sign-ins.
-    fn forget_identity(&self, user: UserId) {
+    pub(super) fn forget_identity(&self, user: UserId) {
         if let Some(cluster) = &self.cluster {
             cluster.identities.forget(user);
             cluster.identities.forget_all_logins();

@@ -166,6 +166,14 @@ impl Store for Backend {
         self.change(|conn| users::resign_user(conn, user, now))
     }
 
+    fn user_revision(&self) -> Result<i64, StoreError> {
+        self.read(users::user_revision)
+    }
+
+    fn users_changed(&self, after: i64, limit: usize) -> Result<Vec<(UserId, i64)>, StoreError> {
+        self.read(|conn| users::users_changed(conn, after, limit))
+    }
+
     fn create_login(&self, login: &LoginRecord, token_hash: &str) -> Result<(), StoreError> {
         self.change(|conn| logins::create_login(conn, login, token_hash))
     }

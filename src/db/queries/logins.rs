@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::users::number_change;
 use super::{Conn, write};
 use crate::db::models::LoginRow;
 use crate::db::schema::{logins, refresh_tokens as tokens};
@@ -40,6 +41,7 @@ pub(crate) fn rotate_login(
             .first(conn)?;
         if used_at.is_some() {
             delete_login(conn, login.id)?;
+            number_change(conn, login.user)?;
             return Ok(Rotation::Reused(login));
         }
         if token_expires_at <= now {
@@ -127,6 +129,9 @@ pub(crate) fn end_logins(
         for record in &ended {
             delete_login(conn, record.id)?;
         }
+        if !ended.is_empty() {
+            number_change(conn, user)?;
+        }
         Ok(ended)
     })
 }
@@ -141,6 +146,7 @@ pub(crate) fn end_login_of(
             return Ok(None);
         };
         delete_login(conn, login.id)?;
+        number_change(conn, login.user)?;
         Ok(Some(login))
     })
 }

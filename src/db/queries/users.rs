@@ -4,12 +4,14 @@ use diesel::prelude::*;
 
 use super::{Conn, write};
 use crate::db::models::{UserRow, containing};
-use crate::db::schema::{logins, users};
+use crate::db::schema::{logins, user_revisions, users};
 use crate::db::{StoreError, UserPatch, UserRecord, UserRole, UserStatus};
 use crate::ids::UserId;
 
 /// Most ids in one statement.
 const IDS_PER_STATEMENT: usize = 1000;
+/// The only row of the counter of changes.
+const ONLY: i64 = 1;
 
 /// See [`crate::db::Store::create_user`].
 pub(crate) fn create_user(conn: &mut Conn, user: &UserRecord) -> Result<(), StoreError> {
@@ -125,6 +127,7 @@ pub(crate) fn update_user(
             ..current
         };
         save_user(conn, &changed)?;
+        number_change(conn, user)?;
         Ok(changed)
     })
 }
@@ -132,6 +135,8 @@ pub(crate) fn update_user(
 /// See [`crate::db::Store::resign_user`].
 pub(crate) fn resign_user(conn: &mut Conn, user: UserId, now: i64) -> Result<(), StoreError> {
     write(conn, |conn| {
+        // Logins before accounts, as everywhere: then nobody waits in a circle.
+        diesel::delete(logins::table.filter(logins::user_id.eq(user.raw()))).execute(conn)?;
         let current = begin_change(conn, user)?;
         save_user(
             conn,
@@ -144,9 +149,49 @@ pub(crate) fn resign_user(conn: &mut Conn, user: UserId, now: i64) -> Result<(),
                 ..current
             },
         )?;
-        diesel::delete(logins::table.filter(logins::user_id.eq(user.raw()))).execute(conn)?;
-        Ok(())
+        number_change(conn, user)
     })
+}
+
+/// See [`crate::db::Store::user_revision`].
+pub(crate) fn user_revision(conn: &mut Conn) -> Result<i64, StoreError> {
+    let newest = user_revisions::table.find(ONLY);
+    Ok(newest.select(user_revisions::newest).first(conn)?)
+}
+
+/// See [`crate::db::Store::users_changed`].
+pub(crate) fn users_changed(
+    conn: &mut Conn,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<(UserId, i64)>, StoreError> {
+    let rows: Vec<(i64, i64)> = users::table
+        .filter(users::revision.gt(after))
+        .order(users::revision)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select((users::id, users::revision))
+        .load(conn)?;
+    let with_id = |(user, revision)| (UserId::from_raw(user), revision);
+    Ok(rows.into_iter().map(with_id).collect())
+}
+
+/// Gives a change of an account, or the end of a login, its number.
+///
+/// The account's row is held first and the counter's last, and both until the commit: so
+/// numbers are committed in their order.
+pub(super) fn number_change(conn: &mut Conn, user: UserId) -> Result<(), StoreError> {
+    let account = users::table.find(user.raw());
+    diesel::update(account)
+        .set(users::revision.eq(users::revision))
+        .execute(conn)?;
+    diesel::update(user_revisions::table.find(ONLY))
+        .set(user_revisions::newest.eq(user_revisions::newest + 1))
+        .execute(conn)?;
+    let newest = user_revision(conn)?;
+    diesel::update(account)
+        .set(users::revision.eq(newest))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Counts the version up, which also keeps others from changing the account until the

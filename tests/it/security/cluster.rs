@@ -142,6 +142,47 @@ fn s3_a_revocation_reaches_a_node_that_was_cut_off() {
 }
 
 #[test]
+fn s3_a_revocation_by_a_node_that_was_cut_off_reaches_the_others() {
+    in_a_runtime(async || {
+        let two = Setup {
+            nodes: 2,
+            ..Setup::default()
+        };
+        let mut cluster = Cluster::with(seed(), two).await;
+        let (_, wires) = cluster.add_wired().await;
+        let carol = carol(&cluster).await;
+        wires.redis.cut();
+        let elsewhere = rest(&cluster, 2, &carol.token);
+        elsewhere.delete("me/sessions").await.good();
+        // Nobody tells them, and the sender never has a chance to: the database does.
+        assert_revoked(&cluster, carol).await;
+    });
+}
+
+#[test]
+fn s3_who_is_free_again_is_let_in_on_every_node() {
+    on_three_nodes(&[], async |cluster| {
+        let carol = carol(&cluster).await;
+        let admin = cluster.nodes[1].admin();
+        let path = format!("admin/users/{}/suspend", carol.user);
+        assert_eq!(admin.post(&path, json!({})).await.status, 204);
+        // By that every node remembers that she is suspended.
+        assert_revoked(&cluster, carol).await;
+        assert_eq!(admin.delete(&path).await.status, 204);
+        let nobody = cluster.nodes[1].anonymous();
+        let signed_in = nobody.post("auth/sign-in", person()).await.good();
+        let token = signed_in["access_token"].as_str().unwrap();
+        for node in 0..cluster.nodes.len() {
+            let rest = rest(&cluster, node, token);
+            eventually("she is let in here, too", seconds(5), async || {
+                (rest.get("me").await.status == 200).then_some(())
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
 fn s4_who_is_removed_on_one_node_hears_nothing_on_another() {
     on_three_nodes(&[], async |cluster| {
         let room = cluster.nodes[0].room("ann", &["bob"]).await;

@@ -279,3 +279,62 @@ async fn logins_end_one_by_one_all_at_once_or_of_age() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whoever_looks_finds_every_account_that_changed() {
+    on_both(|stage| {
+        let store = &stage.store;
+        let [ann, bob, cho] = ["ann", "bob", "cho"].map(|name| create(stage, account(name)));
+        let start = store.user_revision().unwrap();
+        let changed = |after| {
+            let changed = store.users_changed(after, 10).unwrap();
+            let newest = changed.last().map_or(after, |(_, revision)| *revision);
+            let users: Vec<_> = changed.into_iter().map(|(user, _)| user).collect();
+            (users, newest)
+        };
+        assert_eq!(changed(start), (vec![], start));
+        let renamed = UserPatch {
+            name: Some("Bobby".into()),
+            ..UserPatch::default()
+        };
+        store.update_user(bob.id, &renamed).unwrap();
+        store.update_user(ann.id, &renamed).unwrap();
+        store.update_user(bob.id, &renamed).unwrap();
+        // Each once, by its newest change.
+        let (users, seen) = changed(start);
+        assert_eq!(users, [ann.id, bob.id]);
+        assert_eq!(store.user_revision().unwrap(), seen);
+        assert_eq!(store.users_changed(start, 1).unwrap()[0].0, ann.id);
+        for number in 1..=4 {
+            let login = LoginRecord {
+                id: LoginId::from_raw(number),
+                user: cho.id,
+                device: "a phone".into(),
+                created_at: 1,
+                used_at: 1,
+                expires_at: 1_000,
+            };
+            store
+                .create_login(&login, &format!("token-{number}"))
+                .unwrap();
+        }
+        // A sign-in ends nothing; its end does, however it comes.
+        assert_eq!(changed(seen), (vec![], seen));
+        store
+            .end_logins(cho.id, Some(LoginId::from_raw(1)))
+            .unwrap();
+        let (users, seen) = changed(seen);
+        assert_eq!(users, [cho.id]);
+        store.end_login_of("token-2").unwrap();
+        let (users, seen) = changed(seen);
+        assert_eq!(users, [cho.id]);
+        store.rotate_login("token-3", "next", 10, 1_000).unwrap();
+        assert_eq!(changed(seen), (vec![], seen));
+        store.rotate_login("token-3", "again", 11, 1_000).unwrap();
+        let (users, seen) = changed(seen);
+        assert_eq!(users, [cho.id]);
+        store.resign_user(cho.id, 12).unwrap();
+        assert_eq!(changed(seen).0, [cho.id]);
+    })
+    .await;
+}
