@@ -133,20 +133,27 @@ pub(crate) fn start_logging() {
 impl Cli {
     /// Does what was asked.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        if let Some(Command::Config { example: true }) = self.command {
-            print!("{}", config::example());
-            return Ok(());
-        }
         let demo = self.settings.demo;
-        let config = Config::load(self.settings.into_sources())?;
-        match self.command {
-            None | Some(Command::Serve) => System::new().block_on(serve(config, demo)),
-            Some(Command::Migrate) => migrate(&config),
-            Some(Command::Token(token)) => print_token(&config, token),
-            Some(Command::Nodes(args)) => System::new().block_on(nodes::nodes(&config, args)),
-            Some(Command::Drain(args)) => System::new().block_on(nodes::drain(&config, args)),
-            Some(Command::Config { .. }) => {
-                print_config(&config);
+        let sources = self.settings.into_sources();
+        match self.command.unwrap_or(Command::Serve) {
+            Command::Serve => System::new().block_on(serve(Config::load(sources)?, demo)),
+            Command::Migrate => migrate(&Config::load(sources)?),
+            Command::Token(token) => print_token(&Config::load(sources)?, token),
+            // Whoever looks at a cluster from outside has to know its Redis, and nothing else.
+            Command::Nodes(args) => {
+                let redis = Config::load_redis(&sources)?;
+                System::new().block_on(nodes::nodes(&redis, args))
+            }
+            Command::Drain(args) => {
+                let redis = Config::load_redis(&sources)?;
+                System::new().block_on(nodes::drain(&redis, args))
+            }
+            Command::Config { example: true } => {
+                print!("{}", config::example());
+                Ok(())
+            }
+            Command::Config { .. } => {
+                print_config(&Config::load(sources)?);
                 Ok(())
             }
         }

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
-use madang::actors::registry::redis::{self, RedisError, Seen};
+use madang::actors::registry::redis::{Console, Lease, RedisError, Seen};
 use madang::clock;
-use madang::config::Config;
+use madang::config::Secret;
 use madang::ids::UserId;
 use madang::protocol::envelope::Payload;
 
@@ -37,14 +37,15 @@ pub(super) struct DrainArgs {
 }
 
 /// Prints every node of the cluster.
-pub(super) async fn nodes(config: &Config, args: NodesArgs) -> Result<(), Failure> {
-    let client = connect(config).await?;
+pub(super) async fn nodes(redis: &Secret, args: NodesArgs) -> Result<(), Failure> {
+    let mut console = open(redis).await?;
     let mut nodes = Vec::new();
-    for seen in redis::list_nodes(&client).await.map_err(unusable)? {
+    for seen in console.nodes().await.map_err(unusable)? {
         let wanted = match args.user {
-            Some(user) => redis::is_on(&client, &seen.lease.id, user)
-                .await
-                .map_err(unusable)?,
+            Some(user) => {
+                let is_on = console.is_on(&seen.lease.id, user).await;
+                is_on.map_err(unusable)?
+            }
             None => true,
         };
         if wanted {
@@ -62,14 +63,14 @@ pub(super) async fn nodes(config: &Config, args: NodesArgs) -> Result<(), Failur
 }
 
 /// Tells a node to send its people to others and to end, and waits until it has.
-pub(super) async fn drain(config: &Config, args: DrainArgs) -> Result<(), Failure> {
-    let client = connect(config).await?;
+pub(super) async fn drain(redis: &Secret, args: DrainArgs) -> Result<(), Failure> {
+    let mut console = open(redis).await?;
     let DrainArgs { node, no_wait } = args;
-    let Some(lease) = lease_of(&client, &node).await? else {
+    let Some(lease) = lease_of(&mut console, &node).await? else {
         let message = format!("there is no node {node}; `madang nodes` lists them");
         return Err(Failure::Other(message));
     };
-    let heard = redis::order(&client, &node, Payload::Drain).await;
+    let heard = console.send(&lease, Payload::Drain).await;
     if !heard.map_err(unusable)? {
         let message = format!("{node} does not listen; it may be hanging or cut off from Redis");
         return Err(Failure::Other(message));
@@ -78,37 +79,44 @@ pub(super) async fn drain(config: &Config, args: DrainArgs) -> Result<(), Failur
     if no_wait {
         return Ok(());
     }
+    until_ended(&mut console, &lease).await?;
+    println!("{node}: has ended");
+    Ok(())
+}
+
+/// Waits until this very start of a node has said that it ended. One whose lease is gone and
+/// that has not said so may be anything.
+async fn until_ended(console: &mut Console, lease: &Lease) -> Result<(), Failure> {
+    let node = &lease.id;
     let mut looks = tokio::time::interval(LOOK_INTERVAL);
     let mut told = None;
     loop {
         looks.tick().await;
-        match lease_of(&client, &node).await? {
-            Some(now) if now.generation == lease.generation => {
-                if told.replace(now.load.sessions) != Some(now.load.sessions) {
-                    println!("{node}: {} sessions are left", now.load.sessions);
-                }
+        let now = lease_of(console, node).await?;
+        if let Some(now) = now.filter(|now| now.generation == lease.generation) {
+            if told.replace(now.load.sessions) != Some(now.load.sessions) {
+                println!("{node}: {} sessions are left", now.load.sessions);
             }
-            // Gone, or somebody has started it again already.
-            Some(_) | None => {
-                println!("{node}: has ended");
-                return Ok(());
-            }
+        } else if console.has_ended(lease).await.map_err(unusable)? {
+            return Ok(());
+        } else {
+            let message = format!(
+                "{node}: its lease has run out, and it has not said that it ended; it may hang, \
+                 be cut off from Redis, or have been killed: look at the process"
+            );
+            return Err(Failure::Other(message));
         }
     }
 }
 
-async fn lease_of(client: &redis::Client, node: &str) -> Result<Option<redis::Lease>, Failure> {
-    let nodes = redis::list_nodes(client).await.map_err(unusable)?;
+async fn lease_of(console: &mut Console, node: &str) -> Result<Option<Lease>, Failure> {
+    let nodes = console.nodes().await.map_err(unusable)?;
     let mut leases = nodes.into_iter().map(|seen| seen.lease);
     Ok(leases.find(|lease| lease.id == node))
 }
 
-async fn connect(config: &Config) -> Result<redis::Client, Failure> {
-    let Some(url) = &config.redis else {
-        let message = "REDIS_URL is not set: a node that is alone knows no others";
-        return Err(Failure::Other(message.to_owned()));
-    };
-    redis::open(url.expose_text()).await.map_err(unusable)
+async fn open(redis: &Secret) -> Result<Console, Failure> {
+    Console::open(redis.expose_text()).await.map_err(unusable)
 }
 
 fn unusable(error: RedisError) -> Failure {
@@ -176,7 +184,7 @@ fn rough(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use madang::actors::registry::redis::{Lease, Load};
+    use madang::actors::registry::redis::Load;
 
     use super::*;
 
@@ -190,6 +198,7 @@ mod tests {
                 version: "0.1.0".into(),
                 protocol: 1,
                 started_at: 1_000,
+                told: 3,
                 load: Load {
                     sessions,
                     draining,

@@ -67,6 +67,12 @@ pub const KEYS: &[Key] = &[
         "",
         "name of this node, at most 64 of a-z A-Z 0-9 . _ -; random when empty",
     ),
+    key(
+        "MADANG_ADVERTISE",
+        "",
+        "address of this node as others see it, shown in lists of nodes; empty: MADANG_LISTEN, \
+         with the host's name where that is every address",
+    ),
     live(
         "MADANG_ACK",
         "log",

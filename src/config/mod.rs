@@ -34,6 +34,8 @@ pub struct Config {
     pub jwt_secret: Option<Secret>,
     /// `MADANG_NODE_ID`
     pub node_id: String,
+    /// `MADANG_ADVERTISE`; `None` when it follows from where the node listens.
+    pub advertise: Option<String>,
     /// `MADANG_WORKERS`, with 0 already counted out.
     pub workers: usize,
     /// `MADANG_AUTO_PROVISION`
@@ -108,6 +110,13 @@ impl Config {
         Self::check(settings)
     }
 
+    /// Only the Redis that these sources name: what a command needs to look at a cluster.
+    pub fn load_redis(sources: &Sources) -> Result<Secret, ConfigError> {
+        let settings = sources.settle()?;
+        let redis = settings.read("REDIS_URL", REDIS, redis)?;
+        redis.ok_or_else(|| settings.refusal("REDIS_URL", NO_REDIS))
+    }
+
     /// Every effective value with where it came from.
     pub fn settings(&self) -> Vec<Setting> {
         self.settings.in_order()
@@ -126,6 +135,7 @@ impl Config {
                 text => Secret::parse(text).map(Some),
             })?,
             node_id: settings.read("MADANG_NODE_ID", NODE_ID, node_id)?,
+            advertise: settings.read("MADANG_ADVERTISE", ADVERTISE, advertise)?,
             workers: settings.read("MADANG_WORKERS", "0 to 1024", workers)?,
             auto_provision: flag("MADANG_AUTO_PROVISION")?,
             trusted_proxies: settings.read("MADANG_TRUSTED_PROXIES", NETWORKS, networks)?,
@@ -157,6 +167,8 @@ impl Config {
 
 const SECRET: &str = "at least 32 bytes that nobody can guess, for instance from \
     `openssl rand -hex 32`; without it one is made and kept in a file";
+const NO_REDIS: &str = "redis://[USER:PASSWORD@]HOST:PORT of a cluster; a node that is alone \
+    knows no others";
 const REDIS: &str = "redis://[USER:PASSWORD@]HOST:PORT, rediss://… with TLS, or empty";
 
 const SHARED_DATABASE: &str = "the nodes of a cluster (REDIS_URL) share one Postgres: \
@@ -218,6 +230,18 @@ mod tests {
         let secret = ("MADANG_JWT_SECRET", "0123456789abcdef0123456789abcdef");
         let config = Config::with([redis, postgres, secret]).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn whoever_looks_at_a_cluster_needs_its_redis_and_nothing_else() {
+        let set = |name: &str, value: &str| Sources {
+            flags: vec![(name.to_owned(), value.to_owned())],
+            ..Sources::default()
+        };
+        let refused = Config::load_redis(&set("MADANG_WORKERS", "2")).unwrap_err();
+        assert_eq!(refused.key(), "REDIS_URL");
+        let redis = Config::load_redis(&set("REDIS_URL", "redis://r")).unwrap();
+        assert_eq!(redis.expose_text(), "redis://r");
     }
 
     #[test]

@@ -115,6 +115,18 @@ pub(super) fn node_id(text: &str) -> Option<String> {
     (text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
 }
 
+pub(super) const ADVERTISE: &str = "HOST:PORT, at most 255 characters, or empty";
+
+pub(super) fn advertise(text: &str) -> Option<Option<String>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let plain = |c: char| c.is_ascii_graphic();
+    let right = !host.is_empty() && text.len() <= 255 && host.chars().all(plain);
+    (right && port.parse::<u16>().is_ok()).then(|| Some(text.to_owned()))
+}
+
 pub(super) const ORIGINS: &str =
     "origins like https://chat.example.org, without a path, separated by commas";
 

@@ -5,7 +5,7 @@ use prometheus::proto::MetricFamily;
 
 use super::metric::{counter, counter_by, gauge, histogram};
 use crate::actors::persistence::write_back::{self, ROW_BUCKETS};
-use crate::actors::registry::CountPeople;
+use crate::actors::registry;
 use crate::actors::{Cluster, Services, directory, hub, persistence};
 use crate::error::{Error, Result};
 
@@ -102,8 +102,8 @@ async fn of_write_back(cluster: &Cluster) -> Result<Vec<MetricFamily>> {
 }
 
 async fn of_redis(services: &Services, cluster: &Cluster) -> Result<Vec<MetricFamily>> {
-    let people = services.registry.send(CountPeople).await;
-    let people = people.map_err(|_| Error::unavailable())?;
+    let knows = services.registry.send(registry::Observe).await;
+    let knows = knows.map_err(|_| Error::unavailable())?;
     let nodes = 1 + cluster.broker.count_others();
     let counted = cluster.broker.counted();
     let dropped = [
@@ -111,11 +111,12 @@ async fn of_redis(services: &Services, cluster: &Cluster) -> Result<Vec<MetricFa
         ("unknown_version", counted.unknown_version),
         ("foreign_life", counted.foreign),
         ("mailbox_full", counted.lost),
+        ("no_lease", knows.strangers),
     ];
     #[rustfmt::skip]
     let families = vec![
         gauge("madang_nodes", "Nodes with a lease, this one among them.", nodes as f64),
-        gauge("madang_people_elsewhere", "People with a socket on another node.", people as f64),
+        gauge("madang_people_elsewhere", "People with a socket on another node.", knows.people_elsewhere as f64),
         gauge("madang_redis_ready", "Whether Redis is within reach and in the life that is known.", f64::from(u8::from(counted.ready))),
         counter("madang_redis_commands_total", "Commands and pipelines sent to Redis.", counted.commands as f64),
         counter("madang_redis_rebuildings_total", "Times that Redis was rebuilt.", counted.rebuildings as f64),

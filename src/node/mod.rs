@@ -105,7 +105,7 @@ impl Node {
         };
         let name = NodeName::new(&config.node_id);
         let (order, orders) = mpsc::channel(ORDERS);
-        let itself = Lease::new(name, address.to_string());
+        let itself = Lease::new(name, advertised(&config, address));
         let builder = NodeBuilder::new(config.clone(), itself, order, db, Tokens::new(&secret));
         let services = web::Data::new(match redis {
             Some(redis) => builder.together(redis),
@@ -187,8 +187,9 @@ impl Node {
     }
 
     /// The same; with `moves` there are other nodes that people can go to.
-    pub async fn stop_with(self, moves: bool) {
+    pub async fn stop_with(mut self, moves: bool) {
         self.services.drain(moves);
+        self.obey_to_the_end();
         self.farewell().await;
         self.write_what_is_left().await;
         for helper in &self.helpers {
@@ -201,6 +202,18 @@ impl Node {
             }
             cluster.broker.give_up_lease().await;
         }
+    }
+
+    /// Until it has ended it takes part: in settings that all nodes change, for instance.
+    fn obey_to_the_end(&mut self) {
+        let (_, nothing) = mpsc::channel(1);
+        let mut orders = std::mem::replace(&mut self.orders, nothing);
+        let (services, refusals) = (self.services.clone(), self.refusals.clone());
+        self.helpers.push(actix::spawn(async move {
+            while let Some(order) = orders.recv().await {
+                obey(&services, &refusals, order);
+            }
+        }));
     }
 
     async fn write_what_is_left(&self) {
@@ -243,6 +256,19 @@ impl Node {
         {
             log::info!("some clients did not close in time");
         }
+    }
+}
+
+/// Where others find a node that listens here. Every address of a machine is none to others.
+fn advertised(config: &Config, address: SocketAddr) -> String {
+    match &config.advertise {
+        Some(advertise) => advertise.clone(),
+        None if address.ip().is_unspecified() => {
+            let host = rustix::system::uname();
+            let host = host.nodename().to_string_lossy().into_owned();
+            format!("{host}:{}", address.port())
+        }
+        None => address.to_string(),
     }
 }
 

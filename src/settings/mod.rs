@@ -14,6 +14,7 @@ pub use self::change::{Change, Changed};
 use crate::config::{Config, ConfigError, Live, Setting};
 use crate::db::{Db, SettingsRecord};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::limits::Rates;
 
 /// The settings of one node.
@@ -116,6 +117,9 @@ impl Settings {
     /// Puts the newest version in force, which is this one or a later, or says why this node
     /// cannot: nothing has changed then.
     pub async fn take(&self, version: i64) -> Result<()> {
+        if failpoint::loses("settings::take") {
+            return Err(Error::bad_field("a test has this node refuse"));
+        }
         let newest = self.newest().await?;
         if version_of(newest.as_ref()) < version {
             // The database that this node reads from does not have it yet.

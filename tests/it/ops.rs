@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{Cluster, SECRET, WsClient, eventually, in_a_runtime, seconds, seed};
+use crate::support::{Cluster, WsClient, eventually, in_a_runtime, seconds, seed};
 
 /// Runs one of the program's commands as somebody beside the cluster would; it must succeed.
 async fn madang(cluster: &Cluster, arguments: &[&str]) -> String {
@@ -22,9 +22,7 @@ fn command(cluster: &Cluster, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_clear()
-        .env("MADANG_JWT_SECRET", SECRET)
         .env("REDIS_URL", cluster.redis.url())
-        .env("DATABASE_URL", cluster.database())
         .stdin(Stdio::null());
     command
 }
@@ -124,6 +122,73 @@ fn the_command_that_drains_waits_until_the_node_has_ended() {
     });
 }
 
+/// How a command ended that was not to succeed, and its words.
+async fn failure(mut command: Command) -> (Option<i32>, String) {
+    let output = command.output().await.expect("the program starts");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), words)
+}
+
+#[test]
+fn the_command_that_drains_does_not_take_a_node_that_hangs_for_ended() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(2, seed()).await;
+        let hanging = node_of(&cluster.nodes[0].connect("ann").await);
+        cluster.nodes[0].pause();
+        let (code, words) = failure(command(&cluster, &["drain", &hanging])).await;
+        assert_eq!(code, Some(1), "{words}");
+        assert!(words.contains("its lease has run out"), "{words}");
+        cluster.nodes[0].go_on();
+    });
+}
+
+#[test]
+fn whoever_looks_at_a_cluster_is_told_at_once_what_is_wrong() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(0, seed()).await;
+        let mut nowhere = command(&cluster, &["nodes"]);
+        nowhere.env_remove("REDIS_URL");
+        let (code, words) = failure(nowhere).await;
+        assert_eq!(code, Some(2), "{words}");
+        assert!(words.contains("REDIS_URL"), "{words}");
+
+        cluster.redis.set("requirepass", "open sesame");
+        for user in ["", ":open simsim@", "nobody:open sesame@"] {
+            let url = format!(
+                "redis://{}{}",
+                user.replace(' ', "%20"),
+                cluster.redis.address()
+            );
+            let mut stranger = command(&cluster, &["nodes"]);
+            stranger.env("REDIS_URL", url);
+            let failed = tokio::time::timeout(seconds(20), failure(stranger)).await;
+            let (code, words) = failed.expect("without trying for a minute");
+            assert_eq!(code, Some(3), "{words}");
+            assert!(words.contains("user and password"), "{words}");
+        }
+    });
+}
+
+#[test]
+fn nodes_are_listed_where_others_find_them() {
+    in_a_runtime(async || {
+        let mut cluster = Cluster::start(0, seed()).await;
+        let advertised = [("MADANG_ADVERTISE", "n0.chat.example:80")];
+        cluster.add_with(&advertised).await;
+        cluster.add_with(&[("MADANG_LISTEN", "0.0.0.0:0")]).await;
+        let text = madang(&cluster, &["nodes", "--json"]).await;
+        let address = |line: &str| {
+            let node: Value = serde_json::from_str(line).expect("a line is JSON");
+            node["address"].as_str().unwrap().to_owned()
+        };
+        let addresses: Vec<_> = text.lines().map(address).collect();
+        assert_eq!(addresses[0], "n0.chat.example:80");
+        let (host, port) = addresses[1].rsplit_once(':').expect("a host and a port");
+        assert!(!host.is_empty() && host != "0.0.0.0", "{addresses:?}");
+        assert!(cluster.nodes[1].address.ends_with(&format!(":{port}")));
+    });
+}
+
 #[test]
 fn settings_reach_every_node_and_its_living_connections() {
     in_a_runtime(async || {
@@ -149,5 +214,41 @@ fn settings_reach_every_node_and_its_living_connections() {
         // Whichever node is asked: the newest version is the newest everywhere.
         let stale = cluster.nodes[2].admin().put("admin/config", set).await;
         assert_eq!((stale.status, stale.refusal()), (409, "conflict"));
+    });
+}
+
+#[test]
+fn settings_that_a_draining_node_refuses_are_taken_back_on_every_node() {
+    in_a_runtime(async || {
+        assert!(fail::has_failpoints(), "run with --features failpoints");
+        let mut cluster = Cluster::start(2, seed()).await;
+        let refuses = [("FAILPOINTS", "settings::take=1*off->1*return(lose)")];
+        cluster.add_with(&refuses).await;
+        let notice = |text: &str| json!({"settings": {"MADANG_NOTICE": text}});
+        let admin = cluster.nodes[0].admin();
+        admin.put("admin/config", notice("before")).await.good();
+        let settle = async |version: i64| {
+            for node in &cluster.nodes {
+                eventually("every node has it", seconds(10), async || {
+                    let config = node.admin().get("admin/config").await.good();
+                    (config["version"] == version).then_some(())
+                })
+                .await;
+                let words = node.anonymous().get("common/notice").await.good();
+                assert_eq!(words["value"], "before");
+            }
+        };
+        settle(1).await;
+        // It drains for as long as somebody stays; until then it has to be asked.
+        let mut stays = cluster.nodes[2].connect("ann").await;
+        let drain = format!("admin/nodes/{}/drain", node_of(&stays));
+        assert_eq!(admin.post(&drain, json!({})).await.status, 204);
+        stays.expect("move").await;
+        let refused = admin.put("admin/config", notice("after")).await;
+        assert_eq!((refused.status, refused.refusal()), (409, "conflict"));
+        let by = &refused.body["refused_by"];
+        assert_eq!(by[0]["node"], node_of(&stays), "{refused:?}");
+        assert_eq!(by.as_array().map(Vec::len), Some(1), "{refused:?}");
+        settle(3).await;
     });
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Cluster, in_a_runtime, new_client_id};
+use crate::support::{Cluster, eventually, in_a_runtime, new_client_id, seconds};
 
 const SEED: u64 = 5;
 
@@ -88,6 +88,11 @@ fn a_person_is_one_on_all_nodes() {
         let mut phone = cluster.nodes[0].connect("bob").await;
         let mut laptop = cluster.nodes[1].connect("bob").await;
         let mut ann = cluster.nodes[0].connect("ann").await;
+        eventually("it is known where he is", seconds(10), async || {
+            let elsewhere = cluster.nodes[0].metric("madang_people_elsewhere").await;
+            (elsewhere == 1.0).then_some(())
+        })
+        .await;
 
         // A room that nobody looks at shows in the inbox of each device.
         let sent = ann.publish(&room, "psst").await;
@@ -193,5 +198,35 @@ fn every_node_gets_one_copy_of_a_message_however_many_listen() {
         // each node may still have told of its people.
         let rung = cluster.redis.calls("publish") - before;
         assert!((10..=23).contains(&rung), "{rung} rings for 10 messages");
+    });
+}
+
+#[test]
+fn who_comes_and_goes_is_known_even_if_nobody_was_heard_to_say_so() {
+    in_a_runtime(async || {
+        assert!(fail::has_failpoints(), "run with --features failpoints");
+        let mut cluster = Cluster::start(1, SEED).await;
+        // Whatever is told of people is lost on the way to this node.
+        let deaf = [("FAILPOINTS", "registry::people=return(lose)")];
+        cluster.add_with(&deaf).await;
+        let [here, there] = &cluster.nodes[..] else {
+            panic!("two nodes")
+        };
+        let elsewhere = async |people: f64| {
+            eventually("it is noticed", seconds(10), async || {
+                let known = there.metric("madang_people_elsewhere").await;
+                (known == people).then_some(())
+            })
+            .await;
+        };
+        // So quiet that nothing follows by which one could tell that something is missing.
+        let ann = here.connect("ann").await;
+        elsewhere(1.0).await;
+        let bob = here.connect("bob").await;
+        elsewhere(2.0).await;
+        ann.close().await;
+        elsewhere(1.0).await;
+        drop(bob);
+        elsewhere(0.0).await;
     });
 }

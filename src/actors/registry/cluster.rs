@@ -4,15 +4,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
 
 use super::people::{People, Told, together};
-use super::redis::RedisBroker;
+use super::redis::{CONSOLE, RedisBroker};
+use super::senders::Senders;
 use super::{Registry, tell};
 use crate::actors::{room, user};
+use crate::failpoint;
 use crate::identity::Identities;
 use crate::ids::UserId;
 use crate::protocol::envelope::{Envelope, Payload, PresenceChange};
@@ -27,10 +29,16 @@ const PEOPLE_AT_ONCE: usize = 500;
 pub(super) struct Cluster {
     pub(super) broker: RedisBroker,
     pub(super) people: People,
+    /// Whose envelopes count.
+    pub(super) senders: Senders,
+    /// Are the leases being read before their time?
+    looking: bool,
     /// What the others have not been told of our people yet.
     pub(super) untold: HashMap<UserId, PresenceChange>,
     /// Envelopes about our people that were sent.
     pub(super) number: u64,
+    /// The newest of them that Redis has taken; it stands in the lease.
+    pub(super) told: u64,
     /// Is one on its way?
     pub(super) telling: bool,
     /// Orders that concern the whole node.
@@ -66,8 +74,11 @@ impl Cluster {
         Self {
             broker,
             people: People::default(),
+            senders: Senders::default(),
+            looking: false,
             untold: HashMap::new(),
             number: 0,
+            told: 0,
             telling: false,
             orders,
             identities,
@@ -90,6 +101,21 @@ impl Cluster {
             }
             None => drop(self.untold.insert(came.user, came)),
         }
+    }
+
+    /// Gives an envelope back that is to be acted on now.
+    pub(super) fn admit(&mut self, envelope: Envelope) -> Option<Envelope> {
+        if envelope.node != CONSOLE {
+            return self.senders.admit(envelope, Instant::now());
+        }
+        // A command has no lease. It may tell a node to drain, and has to name the very start
+        // of it, which it has read in that node's lease.
+        let is_meant = envelope.generation == self.broker.generation();
+        if is_meant && envelope.payload == Payload::Drain {
+            return Some(envelope);
+        }
+        self.senders.refuse(&envelope);
+        None
     }
 
     /// Sends to the other nodes that somebody is connected to.
@@ -123,6 +149,7 @@ impl Registry {
             ctx.run_interval(PEOPLE_INTERVAL, |registry, ctx| {
                 registry.tell_people(ctx);
                 registry.recheck_after_cut(ctx);
+                registry.look_for_strangers(ctx);
             });
         }
     }
@@ -150,21 +177,23 @@ impl Registry {
         let (broker, number) = (cluster.broker.clone(), cluster.number);
         let telling = async move {
             let told = broker.tell_people(number, changes.clone()).await;
-            (told, changes)
+            (told, changes, number)
         };
         ctx.spawn(
             telling
                 .into_actor(self)
-                .map(|(told, changes), registry, _| {
+                .map(|(told, changes, number), registry, _| {
                     let Some(cluster) = registry.cluster.as_mut() else {
                         return;
                     };
                     cluster.telling = false;
-                    if told.is_err() {
-                        for came in changes {
-                            // What has changed meanwhile is newer.
-                            cluster.untold.entry(came.user).or_insert(came);
-                        }
+                    if told.is_ok() {
+                        cluster.told = number;
+                        return;
+                    }
+                    for came in changes {
+                        // What has changed meanwhile is newer.
+                        cluster.untold.entry(came.user).or_insert(came);
                     }
                 }),
         );
@@ -186,6 +215,28 @@ impl Registry {
             // Settings may have changed: version 0 stands for "whatever is newest".
             let _ = cluster.orders.try_send(Order::Settings(0));
         }
+    }
+
+    /// Somebody whose lease is not known here has said something: have they one?
+    fn look_for_strangers(&mut self, ctx: &mut Context<Self>) {
+        let Some(cluster) = self.cluster.as_mut() else {
+            return;
+        };
+        if cluster.looking || !cluster.senders.wants_look() {
+            return;
+        }
+        cluster.looking = true;
+        let broker = cluster.broker.clone();
+        let reading = async move { broker.nodes().await };
+        ctx.spawn(reading.into_actor(self).map(|leases, registry, ctx| {
+            if let Some(cluster) = registry.cluster.as_mut() {
+                cluster.looking = false;
+            }
+            // Otherwise the next regular look at leases settles it.
+            if let Ok(leases) = leases {
+                registry.hear_strangers(&leases, ctx);
+            }
+        }));
     }
 
     /// How somebody can be reached, on any node.
@@ -222,6 +273,9 @@ impl Registry {
         let Some(cluster) = self.cluster.as_mut() else {
             return;
         };
+        if failpoint::loses("registry::people") {
+            return;
+        }
         match cluster
             .people
             .hear(&from.node, &from.generation, number, changes)

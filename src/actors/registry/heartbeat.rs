@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::redis::{Kept, Lease, Load, RedisBroker};
-use super::remote::{Alive, WasAway};
+use super::remote::{Alive, Observe, WasAway};
 use crate::actors::persistence::{self, write_back};
 use crate::actors::{Services, directory, hub};
 
@@ -65,9 +65,16 @@ async fn catch_up_settings(services: &Services, leases: &[Lease]) {
 /// What this node would say of itself now.
 pub async fn lease_of(services: &Services) -> Lease {
     Lease {
+        told: told(services).await,
         load: load_of(services).await,
         ..services.itself.clone()
     }
+}
+
+/// The newest envelope about our people: whoever has not heard it reads them.
+async fn told(services: &Services) -> u64 {
+    let holds = services.registry.send(Observe).await;
+    holds.map_or(0, |holds| holds.told)
 }
 
 /// How much this node has to do.

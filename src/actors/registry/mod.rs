@@ -20,6 +20,7 @@ mod message;
 mod people;
 pub mod redis;
 mod remote;
+mod senders;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub use self::local::LocalBroker;
 pub use self::message::*;
 use self::redis::RedisBroker;
 pub use self::remote::{
-    Alive, CountPeople, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, WasAway, WhereIs,
+    Alive, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, Holds, Observe, WasAway, WhereIs,
 };
 use super::room::{self, Room};
 use super::user::{self, User};

@@ -70,6 +70,10 @@ impl People {
         number: u64,
         everybody: &[PresenceChange],
     ) {
+        if self.knows(node, generation, number + 1) {
+            // Read before what has been heard since.
+            return;
+        }
         self.forget(node);
         self.take(node, generation, number, everybody);
     }
@@ -101,11 +105,10 @@ impl People {
         !gone.is_empty()
     }
 
-    /// Is everything that this generation of a node has told known here?
-    pub(super) fn knows(&self, node: &str, generation: &str) -> bool {
-        self.nodes
-            .get(node)
-            .is_some_and(|known| known.generation == generation)
+    /// Is everything known here that this generation of a node has told up to this number?
+    pub(super) fn knows(&self, node: &str, generation: &str, number: u64) -> bool {
+        let known = self.nodes.get(node);
+        known.is_some_and(|known| known.generation == generation && known.number >= number)
     }
 
     /// The other nodes that somebody is connected to.
@@ -220,6 +223,21 @@ mod tests {
         assert_eq!(people.hear("a", "1", 5, &[]), Told::Hole);
         assert!(nodes_of(&people, ANN).is_empty());
         assert_eq!(nodes_of(&people, BOB), ["a"]);
+    }
+
+    #[test]
+    fn what_was_told_and_not_heard_is_missed_even_if_nothing_follows() {
+        let mut people = People::default();
+        let online = Some(Presence::Online);
+        assert!(!people.knows("a", "1", 0));
+        people.hear("a", "1", 1, &[came(ANN, online)]);
+        assert!(people.knows("a", "1", 1) && !people.knows("a", "1", 2));
+        assert!(!people.knows("a", "2", 0));
+        people.replace("a", "1", 3, &[came(BOB, online)]);
+        assert!(people.knows("a", "1", 3));
+        // An answer that was overtaken changes nothing.
+        people.replace("a", "1", 2, &[came(ANN, online)]);
+        assert_eq!(people.presence(ANN), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the registry is told from outside this node, and what it does then.
 
+use std::time::Instant;
+
 use actix::prelude::*;
 
 use super::Registry;
@@ -51,10 +53,21 @@ pub struct WasAway;
 #[rtype(result = "()")]
 pub struct ForgetRooms;
 
-/// How much the registry knows of other nodes; for metrics and tests.
+/// What the registry knows of other nodes, and they of this one; for the lease and metrics.
 #[derive(Message, Debug)]
-#[rtype(result = "usize")]
-pub struct CountPeople;
+#[rtype(result = "Holds")]
+pub struct Observe;
+
+/// The answer to [`Observe`].
+#[derive(MessageResponse, Debug, Default, Clone, Copy)]
+pub struct Holds {
+    /// People with a socket on another node.
+    pub people_elsewhere: usize,
+    /// The newest envelope about our people that the others were sent.
+    pub told: u64,
+    /// Envelopes that were dropped because their sender has no lease.
+    pub strangers: u64,
+}
 
 /// Is this person connected here, and to which other nodes? For those who run the system.
 #[derive(Message, Debug)]
@@ -116,17 +129,25 @@ impl Handler<FromNode> for Registry {
     type Result = ();
 
     fn handle(&mut self, FromNode(envelope): FromNode, ctx: &mut Context<Self>) {
-        let is_ours = self
-            .cluster
-            .as_ref()
-            .is_some_and(|cluster| cluster.broker.is_this_node(&envelope.node));
-        if is_ours {
+        let Some(cluster) = self.cluster.as_mut() else {
+            return;
+        };
+        if cluster.broker.is_this_node(&envelope.node) {
             return;
         }
+        if let Some(envelope) = cluster.admit(envelope) {
+            self.act_on(&envelope, ctx);
+        }
+    }
+}
+
+impl Registry {
+    /// Does what a node says that has a lease.
+    fn act_on(&mut self, envelope: &Envelope, ctx: &mut Context<Self>) {
         let node = envelope.node.clone();
         match &envelope.payload {
             Payload::People { number, changes } => {
-                self.hear_people(&envelope, *number, changes, ctx)
+                self.hear_people(envelope, *number, changes, ctx)
             }
             Payload::MembershipChanged { user, room, by } => {
                 let (room, by) = (*room, *by);
@@ -172,9 +193,7 @@ impl Handler<FromNode> for Registry {
             Payload::Life { .. } => {}
         }
     }
-}
 
-impl Registry {
     /// Another node has changed this account, or ended sign-ins.
     pub(super) fn forget_identity(&self, user: UserId) {
         if let Some(cluster) = &self.cluster {
@@ -196,22 +215,50 @@ impl Handler<Alive> for Registry {
     type Result = ();
 
     fn handle(&mut self, Alive(leases): Alive, ctx: &mut Context<Self>) {
+        self.hear_leases(leases, ctx);
+    }
+}
+
+impl Registry {
+    /// The leases were read before their time: what strangers said is settled by them.
+    pub(super) fn hear_strangers(&mut self, leases: &[Lease], ctx: &mut Context<Self>) {
         let Some(cluster) = self.cluster.as_mut() else {
             return;
         };
-        let nodes: Vec<_> = leases
-            .into_iter()
-            .filter(|lease| !cluster.broker.is_this_node(&lease.id))
-            .map(|lease| (lease.id, lease.generation))
-            .collect();
-        let unknown: Vec<_> = nodes
-            .iter()
-            .filter(|(node, generation)| !cluster.people.knows(node, generation))
-            .cloned()
-            .collect();
-        if cluster.people.keep(&nodes) {
+        let names = leases.iter();
+        let names = names.map(|lease| (lease.id.clone(), lease.generation.clone()));
+        let admitted = cluster
+            .senders
+            .learn(&names.collect::<Vec<_>>(), Instant::now());
+        for envelope in &admitted {
+            self.act_on(envelope, ctx);
+        }
+    }
+
+    /// The leases were read: who is new or has told more than was heard here is asked for all
+    /// of their people, who has none any more is gone, and what strangers said is settled.
+    pub(super) fn hear_leases(&mut self, leases: Vec<Lease>, ctx: &mut Context<Self>) {
+        let Some(cluster) = self.cluster.as_mut() else {
+            return;
+        };
+        let others = leases.iter();
+        let others = others.filter(|lease| !cluster.broker.is_this_node(&lease.id));
+        let name = |lease: &Lease| (lease.id.clone(), lease.generation.clone());
+        let nodes: Vec<_> = others.clone().map(name).collect();
+        let admitted = cluster.senders.renew(&nodes, Instant::now());
+        let has_gone = cluster.people.keep(&nodes);
+        for envelope in &admitted {
+            self.act_on(envelope, ctx);
+        }
+        if has_gone {
             self.look_again();
         }
+        let Some(cluster) = &self.cluster else { return };
+        let people = &cluster.people;
+        let knows = |lease: &Lease| people.knows(&lease.id, &lease.generation, lease.told);
+        let others = leases.iter();
+        let others = others.filter(|lease| !cluster.broker.is_this_node(&lease.id));
+        let unknown: Vec<_> = others.filter(|lease| !knows(lease)).map(name).collect();
         for (node, generation) in unknown {
             self.ask_for_people(node, generation, ctx);
         }
@@ -250,12 +297,15 @@ impl Handler<WhereIs> for Registry {
     }
 }
 
-impl Handler<CountPeople> for Registry {
-    type Result = usize;
+impl Handler<Observe> for Registry {
+    type Result = Holds;
 
-    fn handle(&mut self, _: CountPeople, _: &mut Context<Self>) -> usize {
-        self.cluster
-            .as_ref()
-            .map_or(0, |cluster| cluster.people.count())
+    fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Holds {
+        let holds = self.cluster.as_ref().map(|cluster| Holds {
+            people_elsewhere: cluster.people.count(),
+            told: cluster.told,
+            strangers: cluster.senders.refused(),
+        });
+        holds.unwrap_or_default()
     }
 }

@@ -295,12 +295,67 @@ fn s12_what_is_no_envelope_is_dropped_and_counted() {
             (refused().await >= before + heard as f64).then_some(())
         })
         .await;
+        // So is what is well formed, but said by nobody who has a lease.
+        let strangers = async || {
+            let mut strangers = 0.0;
+            for node in &cluster.nodes {
+                let name = "madang_dropped_total{reason=\"no_lease\"}";
+                strangers += node.metric(name).await;
+            }
+            strangers
+        };
+        let before = strangers().await;
+        let ids = cluster.redis.channels("madang:n:*");
+        let ids: Vec<_> = ids
+            .iter()
+            .filter_map(|it| it.strip_prefix("madang:n:"))
+            .collect();
+        assert_eq!(ids.len(), 3);
+        let mut heard = 0;
+        for (sender, envelope) in forged(ids[0], &bob.user) {
+            heard += cluster.redis.publish("madang:all", &envelope);
+            // Nobody listens to what they have said themselves.
+            heard -= usize::from(sender == ids[0]);
+        }
+        eventually("all of it is counted", seconds(15), async || {
+            (strangers().await >= before + heard as f64).then_some(())
+        })
+        .await;
+        for node in &cluster.nodes {
+            assert_eq!(node.metric("madang_draining").await, 0.0);
+        }
         // Nobody acted on it, and nobody fell over it.
         let mut ann = cluster.nodes[2].connect("ann").await;
         let sent = ann.publish(&room, "still here").await;
         bob.catch_up(&room, sent.seq).await;
         assert_eq!(bob.view(&room).log.last_key_value().unwrap().0, &sent.seq);
     });
+}
+
+/// What a node might say, as if it came from an earlier or a later start of this node, from a
+/// node that there is not, or from a command that does not know whom it speaks to.
+fn forged<'a>(node: &'a str, user: &str) -> Vec<(&'a str, Vec<u8>)> {
+    let (earlier, later) = ("0", "zzz");
+    let senders = [
+        (node, earlier),
+        (node, later),
+        ("nobody", "1"),
+        ("command", ""),
+        ("(console)", earlier),
+    ];
+    let payloads = [
+        json!({"is": "revoke", "user": user, "login": null, "except": null}),
+        json!({"is": "drain"}),
+        json!({"is": "settings_refused", "version": 1, "reason": "none"}),
+    ];
+    let mut all = Vec::new();
+    for (node, generation) in senders {
+        for payload in &payloads {
+            let envelope = json!({"node": node, "generation": generation, "payload": payload});
+            all.push((node, format!("1{envelope}").into_bytes()));
+        }
+    }
+    all
 }
 
 /// Bytes that no node has sent.

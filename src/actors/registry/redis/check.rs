@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client};
+use redis::{AsyncConnectionConfig, Client, ErrorKind};
 
 /// How long a node that starts waits for a Redis that does not answer yet.
 const WAIT: Duration = Duration::from_secs(60);
@@ -13,6 +13,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The oldest version whose scripts can say what they do.
 const OLDEST: u32 = 7;
+/// What it says to whom it does not let in.
+const REFUSALS: [&str; 3] = ["NOAUTH", "WRONGPASS", "NOPERM"];
 
 /// Why a Redis cannot be used. The words are for the person who starts the node.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,20 @@ pub enum RedisError {
         /// What the system says.
         cause: String,
     },
+    /// It does not let us in, and will not.
+    #[error(
+        "Redis at {at} (REDIS_URL) lets nobody in with this user and password: {cause}; \
+         docs/OPERATIONS.md has the user that a node needs"
+    )]
+    Refused {
+        /// Where, without a password.
+        at: String,
+        /// What it says.
+        cause: String,
+    },
+    /// An order that cannot be written down.
+    #[error("the order cannot be sent: {0}")]
+    Order(String),
     /// It would lose messages, or lacks what we need.
     #[error("Redis at {at} (REDIS_URL) cannot be trusted with messages: {what}")]
     Unfit {
@@ -39,10 +55,13 @@ pub enum RedisError {
 }
 
 impl RedisError {
-    pub(super) fn unreachable(client: &Client, error: &redis::RedisError) -> Self {
-        Self::Unreachable {
-            at: place(client),
-            cause: error.to_string(),
+    pub(super) fn of(client: &Client, error: &redis::RedisError) -> Self {
+        let (at, cause) = (place(client), error.to_string());
+        let is_refusal = error.kind() == ErrorKind::AuthenticationFailed
+            || error.code().is_some_and(|code| REFUSALS.contains(&code));
+        match is_refusal {
+            true => Self::Refused { at, cause },
+            false => Self::Unreachable { at, cause },
         }
     }
 }
@@ -77,7 +96,7 @@ pub(super) async fn connect(client: &Client) -> Result<MultiplexedConnection, Re
     client
         .get_multiplexed_async_connection_with_config(&config)
         .await
-        .map_err(|error| RedisError::unreachable(client, &error))
+        .map_err(|error| RedisError::of(client, &error))
 }
 
 async fn look(client: &Client) -> Result<(), RedisError> {
@@ -85,7 +104,7 @@ async fn look(client: &Client) -> Result<(), RedisError> {
     let info: String = redis::cmd("INFO")
         .query_async(&mut connection)
         .await
-        .map_err(|error| RedisError::unreachable(client, &error))?;
+        .map_err(|error| RedisError::of(client, &error))?;
     let what = match unfit(&info) {
         None => return Ok(()),
         Some(what) => what,

@@ -11,6 +11,7 @@
 //! | `madang:nodes` | set | ids of nodes | for ever |
 //! | `madang:node:ID` | string | a node's lease, JSON | 6 s |
 //! | `madang:node:ID:users` | hash | who is connected there | 6 s |
+//! | `madang:node:ID:ended` | string | which start of a node has ended in order | a minute |
 //! | `madang:rate:LIMIT:HASH` | string | when a bucket of a limit will have leaked empty | until then, a minute at most |
 //! | `madang:barrier`, `madang:barrier:done` | string, hash | who leads the rebuilding, who has written what it held | 30 s |
 //!
@@ -89,6 +90,11 @@ pub(super) fn lease(node: &str) -> String {
 /// Who is connected to a node.
 pub(super) fn users(node: &str) -> String {
     format!("madang:node:{node}:users")
+}
+
+/// That a start of a node has ended in order.
+pub(super) fn ended(node: &str) -> String {
+    format!("madang:node:{node}:ended")
 }
 
 /// A bucket of a limit; whose it is cannot be told from the hash.

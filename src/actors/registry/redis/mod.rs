@@ -7,6 +7,7 @@
 mod append;
 mod asking;
 mod check;
+mod console;
 mod hearing;
 mod hot_log;
 mod keys;
@@ -14,7 +15,6 @@ mod limits;
 mod link;
 mod listener;
 mod living;
-mod looking;
 mod nodes;
 mod others;
 mod reading;
@@ -32,14 +32,14 @@ pub use redis::Client;
 use tokio::sync::Notify;
 
 pub use self::check::{RedisError, open};
+pub use self::console::{CONSOLE, Console, Seen};
 use self::hearing::BrokerSubscriber;
 pub use self::hearing::Subscribers;
 pub use self::limits::share_limits;
 use self::link::Link;
 use self::listener::Listener;
-pub use self::looking::{Seen, is_on, list_nodes};
 pub(super) use self::nodes::Kept;
-pub use self::nodes::{Lease, Load, NodeName, PROTOCOL, order};
+pub use self::nodes::{Lease, Load, NodeName, PROTOCOL};
 use self::others::Others;
 use self::scripts::Life;
 use super::broker::{Broker, Head, PageOf};
@@ -202,6 +202,11 @@ impl RedisBroker {
     /// Is this our own name?
     pub fn is_this_node(&self, id: &str) -> bool {
         self.0.node.id == id
+    }
+
+    /// Which start of this node we are.
+    pub fn generation(&self) -> &str {
+        &self.0.node.generation
     }
 
     /// How many other nodes there are, as far as is known.

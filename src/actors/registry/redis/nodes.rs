@@ -3,19 +3,21 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use redis::{Client, Value};
+use redis::Value;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::link::Fault;
-use super::{Inner, RedisBroker, RedisError, keys, reply, values};
+use super::{Inner, RedisBroker, keys, reply, values};
 use crate::clock::now_ms;
 use crate::error::Result;
 use crate::protocol::Presence;
-use crate::protocol::envelope::{self, Envelope, Payload, PresenceChange};
+use crate::protocol::envelope::{self, Payload, PresenceChange};
 
 /// How long a node counts as alive that does not say so again.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
+/// How long it can be read that a node has ended in order.
+const ENDED: Duration = Duration::from_secs(60);
 
 /// Who a node is to other nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,9 @@ pub struct Lease {
     pub protocol: u8,
     /// When it started, Unix milliseconds.
     pub started_at: i64,
+    /// The newest envelope about its people that it has sent.
+    #[serde(default)]
+    pub told: u64,
     /// How much it has to do.
     #[serde(flatten)]
     pub load: Load,
@@ -66,6 +71,7 @@ impl Lease {
             version: env!("CARGO_PKG_VERSION").into(),
             protocol: PROTOCOL,
             started_at: now_ms(),
+            told: 0,
             load: Load::default(),
         }
     }
@@ -122,8 +128,8 @@ impl RedisBroker {
         inner.ask(&call, reply::kept).await
     }
 
-    /// Gives the lease up: nobody waits for this node any more. One that a later start of
-    /// the node has taken over is left alone.
+    /// Gives the lease up, and says that this node has ended in order: nobody waits for it any
+    /// more. A lease that a later start of the node has taken over is left alone.
     pub async fn give_up_lease(&self) {
         let (node, link) = (&self.0.node, &self.0.link);
         let mut get = redis::cmd("GET");
@@ -137,7 +143,11 @@ impl RedisBroker {
         forget.arg(keys::lease(&node.id)).arg(keys::users(&node.id));
         let mut leave = redis::cmd("SREM");
         leave.arg(keys::NODES).arg(&node.id);
-        if let Err(fault) = link.run_all(vec![forget, leave]).await {
+        // First: whoever sees that the lease is gone looks whether this was said.
+        let mut end = redis::cmd("SET");
+        end.arg(keys::ended(&node.id)).arg(&node.generation);
+        end.arg("PX").arg(ENDED.as_millis() as u64);
+        if let Err(fault) = link.run_all(vec![end, forget, leave]).await {
             log::warn!("the lease was not given up, it ends by itself: {fault:?}");
         }
     }
@@ -288,28 +298,6 @@ impl People {
 /// How somebody wants to be seen, as one value.
 fn seen(presence: Presence, text: Option<&str>) -> String {
     serde_json::json!([presence, text]).to_string()
-}
-
-/// Sends an order to a node, for a command that is no node itself. False when nobody heard.
-pub async fn order(client: &Client, node: &str, payload: Payload) -> Result<bool, RedisError> {
-    let mut connection = super::check::connect(client).await?;
-    let refused = |error| RedisError::unreachable(client, &error);
-    let envelope = Envelope {
-        node: "command".into(),
-        generation: String::new(),
-        payload,
-    };
-    let text = envelope.encode().map_err(|error| RedisError::Unfit {
-        at: super::check::place(client),
-        what: format!("the order cannot be written: {error}"),
-    })?;
-    let heard: i64 = redis::cmd("PUBLISH")
-        .arg(keys::node_channel(node))
-        .arg(text)
-        .query_async(&mut connection)
-        .await
-        .map_err(refused)?;
-    Ok(heard > 0)
 }
 
 /// The newest envelopes that this program understands.
