@@ -19,6 +19,7 @@ pub mod lane;
 mod notices;
 pub mod persistence;
 pub mod registry;
+mod resigning;
 pub mod room;
 mod services;
 pub mod session;
@@ -27,6 +28,7 @@ pub mod user;
 pub mod wire;
 
 pub use notices::tell_notices;
+pub use resigning::{leave_every_room, leave_what_is_left, sweep_resigned};
 pub use services::{
     Cluster, Handle, Pending, Refuse, Reply, Services, Worker, Workers, context, send_always,
 };

@@ -186,6 +186,9 @@ pub trait Store: Send + Sync {
     /// Makes a tombstone of an account: id, `sub` and status remain, its logins are gone.
     fn resign_user(&self, user: UserId, now: i64) -> Result<(), StoreError>;
 
+    /// People whose account was given up and who are still a member of some room.
+    fn resigned_members(&self, limit: usize) -> Result<Vec<UserId>, StoreError>;
+
     /// The number of the newest change of any account, or end of any login.
     fn user_revision(&self) -> Result<i64, StoreError>;
 

@@ -1,7 +1,7 @@
 //! A person's own account and sign-ins.
 
 use actix_web::http::header::{ETAG, IF_MATCH};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, rt, web};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::error::{Problem, Result};
 use super::list::List;
 use super::revoke::revoke;
-use crate::actors::{Services, registry, room};
+use crate::actors::{Services, leave_every_room, leave_what_is_left, registry};
 use crate::clock::now_ms;
 use crate::db::{LoginRecord, UserRecord, UserRole};
 use crate::error::Error;
@@ -136,21 +136,17 @@ pub(super) async fn change(
 }
 
 /// Gives my account up. Messages stay, without a name.
+///
+/// The rooms come first: whoever is told that something failed asks again with the same token.
 #[utoipa::path(delete, path = "/v1/me", tag = "me", responses((status = 204, description = "Gone")))]
 pub(super) async fn resign(services: web::Data<Services>, who: Identity) -> Result {
     let user = who.user;
-    let rooms = services
-        .db
-        .run(move |store| store.memberships(user))
-        .await?;
+    let services = services.into_inner();
+    leave_every_room(&services, user).await?;
     services.identities.resign(user).await?;
     revoke(&services, user, None, None);
-    for membership in rooms {
-        let resign = |reply_to| room::Command::Resign { user, reply_to };
-        let room = membership.room.id;
-        let left = services.room(room).ask(resign).await?;
-        services.in_database(room, left).await?;
-    }
+    // What they joined while they were leaving. It goes on without whoever asked.
+    rt::spawn(leave_what_is_left(services, user));
     Ok(HttpResponse::NoContent().finish())
 }
 

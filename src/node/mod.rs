@@ -20,7 +20,7 @@ use self::peers::Refusals;
 use crate::actors::persistence::{Flush, write_back};
 use crate::actors::registry::redis::{self, Lease, NodeName, RedisError};
 use crate::actors::registry::{Order, keep_lease, watch_accounts};
-use crate::actors::{Cluster, Reply, Services, hub, tell_notices};
+use crate::actors::{Cluster, Reply, Services, hub, sweep_resigned, tell_notices};
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::db::{Db, OpenError, OpenOptions};
@@ -37,8 +37,11 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often what was set for all nodes is asked for, if it was not to be had at the start.
 const SETTINGS_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often logins that have run out are forgotten.
+/// How often logins that have run out are forgotten, and resignations finished.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// How long after its start a node does so first: rooms can be asked by then.
+const SWEEP_DELAY: Duration = Duration::from_secs(30);
 
 /// A running node. Lives on the thread that started it, which runs an actix system.
 pub struct Node {
@@ -114,7 +117,7 @@ impl Node {
         let refusals = peers::join(&services);
         let settings = services.settings.clone();
         let mut helpers = vec![
-            actix::spawn(sweep_logins(services.db.clone())),
+            actix::spawn(sweep(services.clone().into_inner())),
             actix::spawn(tell_notices(services.clone().into_inner())),
         ];
         if let Err(error) = settings.reload().await {
@@ -310,17 +313,24 @@ async fn load_settings(settings: Arc<Settings>) {
     }
 }
 
-/// Forgets logins that have run out, now and then.
-async fn sweep_logins(db: Db) {
-    let mut turns = tokio::time::interval(SWEEP_INTERVAL);
+/// Tidies up, now and then.
+async fn sweep(services: Arc<Services>) {
+    let start = tokio::time::Instant::now() + SWEEP_DELAY;
+    let mut turns = tokio::time::interval_at(start, SWEEP_INTERVAL);
     loop {
         turns.tick().await;
-        let swept = db.run(|store| store.sweep_logins(now_ms())).await;
-        match swept {
-            Ok(0) => {}
-            Ok(count) => log::info!("{count} logins and refresh tokens had run out"),
-            Err(error) => log::warn!("logins that have run out stay for now: {error}"),
-        }
+        sweep_logins(&services.db).await;
+        sweep_resigned(&services).await;
+    }
+}
+
+/// Forgets logins that have run out.
+async fn sweep_logins(db: &Db) {
+    let swept = db.run(|store| store.sweep_logins(now_ms())).await;
+    match swept {
+        Ok(0) => {}
+        Ok(count) => log::info!("{count} logins and refresh tokens had run out"),
+        Err(error) => log::warn!("logins that have run out stay for now: {error}"),
     }
 }
 

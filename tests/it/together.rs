@@ -1,8 +1,8 @@
 //! Two nodes, one chat: what happens on one is so on the other.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Cluster, eventually, in_a_runtime, new_client_id, seconds};
+use crate::support::{Cluster, Setup, TestNode, eventually, in_a_runtime, new_client_id, seconds};
 
 const SEED: u64 = 5;
 
@@ -228,5 +228,67 @@ fn who_comes_and_goes_is_known_even_if_nobody_was_heard_to_say_so() {
         elsewhere(1.0).await;
         drop(bob);
         elsewhere(0.0).await;
+    });
+}
+
+/// The ids of a room's members, as this person sees them.
+async fn members(node: &TestNode, room: &str, asker: &str) -> Vec<String> {
+    let page = node.rest(asker).get(&format!("rooms/{room}/members")).await;
+    let page = page.good();
+    let members = page["items"].as_array().expect("a list").iter();
+    let id = |member: &Value| member["user"].as_str().expect("an id").to_owned();
+    members.map(id).collect()
+}
+
+#[test]
+fn a_resignation_that_failed_half_way_is_finished_by_asking_again() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(2, SEED).await;
+        let [here, there] = &cluster.nodes[..] else {
+            panic!("two nodes")
+        };
+        let rooms = [
+            here.room("bob", &["ann"]).await,
+            there.room("bob", &["ann"]).await,
+        ];
+        let ann = here.rest("ann");
+        cluster.redis.pause();
+        let failed = ann.delete("me").await;
+        cluster.redis.go_on();
+        assert_eq!((failed.status, failed.refusal()), (503, "unavailable"));
+        eventually("she is let go", seconds(20), async || {
+            let answer = ann.delete("me").await;
+            (answer.status == 204).then_some(())
+        })
+        .await;
+        assert_eq!(ann.get("me").await.refusal(), "revoked");
+        let bob = here.user("bob").await;
+        for room in &rooms {
+            assert_eq!(members(there, room, "bob").await, [bob.as_str()]);
+        }
+    });
+}
+
+#[test]
+fn who_resigns_leaves_rooms_that_the_database_does_not_know_of_yet() {
+    in_a_runtime(async || {
+        assert!(fail::has_failpoints(), "run with --features failpoints");
+        let slow = [("FAILPOINTS", "write_back::before_write=sleep(1500)")];
+        let setup = Setup {
+            nodes: 1,
+            settings: &slow,
+            ..Setup::default()
+        };
+        let cluster = Cluster::with(SEED, setup).await;
+        let node = &cluster.nodes[0];
+        let room = node.room("bob", &[]).await;
+        let mut ann = node.connect("ann").await;
+        ann.good(json!({"type": "join", "room": room})).await;
+        node.rest("ann").delete("me").await.good();
+        let bob = node.user("bob").await;
+        eventually("she is no member any more", seconds(30), async || {
+            (members(node, &room, "bob").await == [bob.as_str()]).then_some(())
+        })
+        .await;
     });
 }

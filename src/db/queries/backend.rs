@@ -166,6 +166,10 @@ impl Store for Backend {
         self.change(|conn| users::resign_user(conn, user, now))
     }
 
+    fn resigned_members(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        self.read(|conn| users::resigned_members(conn, limit))
+    }
+
     fn user_revision(&self) -> Result<i64, StoreError> {
         self.read(users::user_revision)
     }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::{Conn, write};
 use crate::db::models::{UserRow, containing};
-use crate::db::schema::{logins, user_revisions, users};
+use crate::db::schema::{logins, members, user_revisions, users};
 use crate::db::{StoreError, UserPatch, UserRecord, UserRole, UserStatus};
 use crate::ids::UserId;
 
@@ -151,6 +151,21 @@ pub(crate) fn resign_user(conn: &mut Conn, user: UserId, now: i64) -> Result<(),
         )?;
         number_change(conn, user)
     })
+}
+
+/// See [`crate::db::Store::resigned_members`].
+pub(crate) fn resigned_members(conn: &mut Conn, limit: usize) -> Result<Vec<UserId>, StoreError> {
+    let rooms = members::table
+        .filter(members::user_id.eq(users::id))
+        .filter(members::role.is_not_null());
+    let ids: Vec<i64> = users::table
+        .filter(users::status.eq(UserStatus::Resigned.as_str()))
+        .filter(diesel::dsl::exists(rooms))
+        .order(users::id)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select(users::id)
+        .load(conn)?;
+    Ok(ids.into_iter().map(UserId::from_raw).collect())
 }
 
 /// See [`crate::db::Store::user_revision`].

@@ -1,9 +1,12 @@
 //! Accounts and logins.
 
-use madang::db::{LoginRecord, Rotation, StoreError, UserPatch, UserRecord, UserRole, UserStatus};
+use madang::db::{
+    LoginRecord, RoomKind, Rotation, StoreError, UserPatch, UserRecord, UserRole, UserStatus,
+};
 use madang::ids::{LoginId, UserId};
+use madang::protocol::EventKind;
 
-use super::{Stage, on_both};
+use super::{Stage, change, on_both};
 
 fn account(name: &str) -> UserRecord {
     let id = UserId::random();
@@ -335,6 +338,21 @@ async fn whoever_looks_finds_every_account_that_changed() {
         assert_eq!(users, [cho.id]);
         store.resign_user(cho.id, 12).unwrap();
         assert_eq!(changed(seen).0, [cho.id]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_resigned_and_is_still_a_member_is_found() {
+    on_both(|stage| {
+        let store = &stage.store;
+        let [ann, bob] = ["ann", "bob"].map(|name| create(stage, account(name)));
+        let room = stage.room(RoomKind::Open, &[ann.id, bob.id]);
+        assert_eq!(store.resigned_members(10).unwrap(), []);
+        store.resign_user(ann.id, 5).unwrap();
+        assert_eq!(store.resigned_members(10).unwrap(), [ann.id]);
+        stage.append(room, vec![change(EventKind::Leave, ann.id, ann.id, None)]);
+        assert_eq!(store.resigned_members(10).unwrap(), []);
     })
     .await;
 }
