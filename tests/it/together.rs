@@ -1,5 +1,7 @@
 //! Two nodes, one chat: what happens on one is so on the other.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::support::{Cluster, Setup, TestNode, eventually, in_a_runtime, new_client_id, seconds};
@@ -288,6 +290,46 @@ fn who_resigns_leaves_rooms_that_the_database_does_not_know_of_yet() {
         let bob = node.user("bob").await;
         eventually("she is no member any more", seconds(30), async || {
             (members(node, &room, "bob").await == [bob.as_str()]).then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn whoever_goes_while_their_mentions_are_counted_is_gone_everywhere() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(2, SEED).await;
+        let [here, there] = &cluster.nodes[..] else {
+            panic!("two nodes")
+        };
+        let room = here.room("bob", &["ann"]).await;
+        let mut bob = there.connect("bob").await;
+        let mut ann = here.connect("ann").await;
+        let mut last = 0;
+        for text in ["one", "two"] {
+            let publish = json!({
+                "type": "publish", "room": room, "client_id": new_client_id(),
+                "body": {"text": text}, "mentions": [ann.user], "ack": "db",
+            });
+            last = bob.good(publish).await["seq"].as_u64().unwrap();
+        }
+        ann.send(json!({"type": "read", "room": room, "seq": last - 1}))
+            .await;
+        ann.find("her mark", |frame| frame["kind"] == "read").await;
+        let (marked, ghost) = (Instant::now(), ann.user.clone());
+        ann.close().await;
+        // The rest of her mentions is counted 600 ms after a mark.
+        eventually("they are counted", seconds(10), async || {
+            (marked.elapsed() > seconds(1)).then_some(())
+        })
+        .await;
+        let cho = here.connect("cho").await;
+        let node = cho.welcome["node"].as_str().unwrap();
+        let list = format!("madang:node:{node}:users");
+        eventually("it is told that she has come", seconds(10), async || {
+            let people: Vec<String> = cluster.redis.ask(redis::cmd("HKEYS").arg(&list));
+            assert!(!people.contains(&ghost), "a ghost: {people:?}");
+            people.contains(&cho.user).then_some(())
         })
         .await;
     });

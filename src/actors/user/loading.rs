@@ -106,6 +106,10 @@ impl User {
         invited_by: Option<UserId>,
         ctx: &mut Context<Self>,
     ) {
+        if self.sessions.is_empty() {
+            // Everybody went while it was read: nobody is to be watched for.
+            return;
+        }
         let room = membership.room.id;
         self.rooms.put(membership, peer_name);
         let rooms = self.rooms.known_of(room);
@@ -116,6 +120,10 @@ impl User {
         };
         let asking = self.services.registry.send(watch);
         ctx.spawn(asking.into_actor(self).map(move |stale, user, ctx| {
+            if user.sessions.is_empty() {
+                // A busy registry may have heard it after it had heard that they left.
+                return user.leave();
+            }
             if stale.is_ok_and(|stale| !stale.is_empty()) {
                 user.reload_room(room, invited_by, ctx);
                 return;
