@@ -293,6 +293,7 @@ fn obey(services: &web::Data<Services>, refusals: &Refusals, order: Order) -> bo
             return true;
         }
         Order::Settings(version) => peers::take(services.clone(), version),
+        Order::ReloadSettings => peers::reload(services.clone()),
         Order::SettingsRefused {
             node,
             version,

@@ -75,23 +75,29 @@ pub(super) fn join(services: &Services) -> Arc<Refusals> {
     refusals
 }
 
-/// Another node has changed the settings: takes them, or says why not. Version 0: whatever
-/// is newest.
+/// Another node has changed the settings: takes them, or says why not.
 pub(super) fn take(services: web::Data<Services>, version: i64) {
     actix::spawn(async move {
-        let taken = match version {
-            0 => services.settings.reload().await.map(drop),
-            version => services.settings.take(version).await,
+        let Err(error) = services.settings.take(version).await else {
+            return;
         };
-        let Err(error) = taken else { return };
         log::warn!("settings version={version} are not taken: {error}");
-        if let Some(cluster) = services.cluster.as_ref().filter(|_| version > 0) {
+        if let Some(cluster) = &services.cluster {
             let reason = error.message;
             // Whoever changed them takes silence for consent; the next look tries again.
             let _ = cluster
                 .broker
                 .send(None, Payload::SettingsRefused { version, reason })
                 .await;
+        }
+    });
+}
+
+/// Other nodes may have changed the settings unheard: takes the newest there are.
+pub(super) fn reload(services: web::Data<Services>) {
+    actix::spawn(async move {
+        if let Err(error) = services.settings.reload().await {
+            log::warn!("newer settings are not taken: {error}");
         }
     });
 }

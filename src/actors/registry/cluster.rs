@@ -52,8 +52,10 @@ pub(super) struct Cluster {
 pub enum Order {
     /// Send everybody elsewhere, and end.
     Drain,
-    /// Read the settings again: there is this version.
+    /// Take this version of the settings, or say why not.
     Settings(i64),
+    /// Read the settings again: there may be a newer version.
+    ReloadSettings,
     /// A node could not apply this version of the settings.
     SettingsRefused {
         /// Which node.
@@ -135,7 +137,7 @@ impl Cluster {
         actix::spawn(async move {
             if let Err(error) = broker.send(None, payload).await {
                 log::warn!(
-                    "the other nodes were not told something: {error}; they look by themselves"
+                    "the other nodes were not told something: {error}; the database tells them"
                 );
             }
         });
@@ -211,10 +213,7 @@ impl Registry {
         self.recheck_everybody();
         let rooms = self.interest.rooms().collect();
         self.compare_heads(rooms, ctx);
-        if let Some(cluster) = &self.cluster {
-            // Settings may have changed: version 0 stands for "whatever is newest".
-            let _ = cluster.orders.try_send(Order::Settings(0));
-        }
+        self.order(Order::ReloadSettings);
     }
 
     /// Somebody whose lease is not known here has said something: have they one?

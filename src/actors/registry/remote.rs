@@ -202,7 +202,7 @@ impl Registry {
         }
     }
 
-    fn order(&self, order: Order) {
+    pub(super) fn order(&self, order: Order) {
         if let Some(cluster) = &self.cluster
             && cluster.orders.try_send(order).is_err()
         {
