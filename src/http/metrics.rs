@@ -86,6 +86,7 @@ async fn of_write_back(cluster: &Cluster) -> Result<Vec<MetricFamily>> {
     let observe = cluster.write_back.send(write_back::Observe).await;
     let holds = observe.map_err(|_| Error::unavailable())?;
     let (oldest, counts) = (holds.oldest_unflushed.as_secs_f64(), holds.counts);
+    let lost = counts.lost + cluster.broker.counted().lost_events;
     #[rustfmt::skip]
     let families = vec![
         backlog(holds.backlog),
@@ -95,7 +96,7 @@ async fn of_write_back(cluster: &Cluster) -> Result<Vec<MetricFamily>> {
         counter("madang_write_back_retries_total", "Writes that failed and were repeated.", counts.retries as f64),
         counter("madang_write_back_poisoned_total", "Events that the database refused for good.", counts.poisoned as f64),
         counter("madang_write_back_conflicts_total", "Times that another event stood at a number already.", counts.conflicts as f64),
-        counter("madang_write_back_lost_total", "Acknowledged events whose room the database does not know.", counts.lost as f64),
+        counter("madang_write_back_lost_total", "Acknowledged events that are nowhere now.", lost as f64),
         counter("madang_write_back_swept_rooms_total", "Rooms taken over from a node that had stopped.", counts.swept as f64),
     ];
     Ok(families)

@@ -14,6 +14,7 @@ use super::{Inner, keys};
 use crate::actors::persistence::write_back;
 use crate::actors::registry::broker::Ring;
 use crate::actors::registry::remote::{EphemeralReceived, EpochEnded, ForgetRooms, FromNode};
+use crate::actors::send_always;
 use crate::failpoint;
 use crate::ids::{Epoch, RoomId};
 use crate::protocol::Event;
@@ -29,8 +30,8 @@ pub struct Subscribers {
     pub passed: Recipient<EphemeralReceived>,
     /// Envelopes.
     pub envelopes: Recipient<FromNode>,
-    /// That rooms are to be read again.
-    pub forget: Recipient<ForgetRooms>,
+    /// That rooms are to be read again; past any limit, as they serve numbers that are over.
+    pub forget: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Subscribers {
@@ -49,7 +50,10 @@ impl Subscribers {
             over: hearer.clone().recipient(),
             passed: hearer.clone().recipient(),
             envelopes: hearer.clone().recipient(),
-            forget: hearer.clone().recipient(),
+            forget: Box::new({
+                let hearer = hearer.clone();
+                move || send_always(&hearer, ForgetRooms)
+            }),
         }
     }
 }

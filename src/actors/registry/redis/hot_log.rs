@@ -11,7 +11,7 @@ use super::reply::{DropReply, FlushReply};
 use super::{Inner, RedisBroker, keys, values};
 use crate::actors::Pending;
 use crate::actors::persistence::write_back::{Flushed, HotLog};
-use crate::db::{Append, Appended, Basis, Range};
+use crate::db::{Append, Appended, Basis, Fate, Range};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, RoomId, Seq};
 use crate::protocol::{Event, EventKind};
@@ -20,6 +20,19 @@ use crate::protocol::{Event, EventKind};
 const STUCK_PER_BUCKET: usize = 100;
 /// Most drafts in one append.
 const DRAFTS: usize = 64;
+/// Between two attempts to append again what only this node has.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Why a `join` or `role` is not appended again.
+const DECIDED_AGAIN: &str = "a membership or role is not appended again";
+
+/// What does not stand in the database.
+#[derive(Debug, Default)]
+struct Missing {
+    /// To be appended again.
+    again: Vec<Event>,
+    /// How many are not.
+    left_out: usize,
+}
 
 impl HotLog for RedisBroker {
     fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>> {
@@ -137,62 +150,107 @@ impl Inner {
     async fn append_again(&self, room: RoomId, mut events: Vec<Event>) -> Result<()> {
         let row = self.db.run(move |store| store.seed_of(room)).await?;
         let Some(over) = row.map(|row| row.epoch) else {
+            self.lose(room, "the database does not know their room", events.len());
             return Ok(());
         };
         events.sort_by_key(Event::seq);
         events.dedup_by_key(|event| event.seq());
         let mut missing = self.missing(room, events).await?;
-        if missing.is_empty() {
+        if missing.again.is_empty() {
+            self.lose(room, DECIDED_AGAIN, missing.left_out);
             return Ok(());
         }
         // The epoch first: a death between the two costs readers no more than a reload.
         let renewed = self.db.run(move |store| store.renew_epoch(room)).await?;
-        if self.log_has(room, &missing[0]).await? {
+        if self.log_has(room, &missing.again[0]).await? {
             let dropped = self.drop_log(room, &over.to_string()).await?;
-            missing.extend(self.missing(room, dropped).await?);
-            missing.sort_by_key(Event::seq);
-            missing.dedup_by_key(|event| event.seq());
+            // From here on nobody but us may have them.
+            let dropped = self.until_known(room, dropped).await;
+            missing.left_out += dropped.left_out;
+            missing.again.extend(dropped.again);
+            missing.again.sort_by_key(Event::seq);
+            missing.again.dedup_by_key(|event| event.seq());
         } else {
             self.renew_epoch(room, &over, &renewed).await?;
         }
-        let count = missing.len();
+        let count = missing.again.len();
         log::error!(
             "room={room} {count} events lost their numbers: epoch {over} is over, {renewed} begins"
         );
-        for events in missing.chunks(DRAFTS) {
-            let append = Append {
-                room,
-                // They were accepted once, and are promised: nobody decides again.
-                basis: Basis {
-                    head: Seq::ZERO,
-                    rights: Seq(i64::MAX),
-                    membership: Seq(i64::MAX),
-                },
-                drafts: events.iter().map(|event| event.draft.clone()).collect(),
-            };
-            if let Appended::Stale { .. } = self.append(append).await? {
-                return Err(Error::unavailable());
-            }
+        for events in missing.again.chunks(DRAFTS) {
+            self.until_appended(room, events).await;
         }
+        self.lose(room, DECIDED_AGAIN, missing.left_out);
         Ok(())
+    }
+
+    /// Appends what was accepted once and is promised; however long that takes.
+    async fn until_appended(&self, room: RoomId, events: &[Event]) {
+        let append = Append {
+            room,
+            // Nobody decides again.
+            basis: Basis {
+                head: Seq::ZERO,
+                rights: Seq(i64::MAX),
+                membership: Seq(i64::MAX),
+            },
+            drafts: events.iter().map(|event| event.draft.clone()).collect(),
+        };
+        loop {
+            match self.append(append.clone()).await {
+                Ok(Appended::Done(fates)) => {
+                    let lost = |fate: &&Fate| matches!(fate, Fate::Conflict | Fate::Poison);
+                    let lost = fates.iter().filter(lost).count();
+                    return self.lose(room, "other events have their ids", lost);
+                }
+                Ok(Appended::NoRoom) => {
+                    return self.lose(room, "there is no such room", events.len());
+                }
+                Ok(Appended::Stale { .. }) => log::error!("room={room} nothing is newer than this"),
+                Err(cause) => log::warn!("room={room} appending again: {cause}"),
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+
+    /// As [`Inner::missing`], however long the database is away.
+    async fn until_known(&self, room: RoomId, events: Vec<Event>) -> Missing {
+        loop {
+            match self.missing(room, events.clone()).await {
+                Ok(missing) => return missing,
+                Err(cause) => log::warn!("room={room} looking for what is missing: {cause}"),
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
     }
 
     /// Those that do not stand in the database where they should. A `join` or `role` is left
     /// out: appended again it could break the capacity, or undo a ban.
-    async fn missing(&self, room: RoomId, events: Vec<Event>) -> Result<Vec<Event>> {
+    async fn missing(&self, room: RoomId, events: Vec<Event>) -> Result<Missing> {
         let ids: Vec<_> = events
             .iter()
             .map(|event| (event.draft.from, event.draft.client_id.clone()))
             .collect();
         let found = self.db.run(move |store| store.find(room, &ids)).await?;
-        let missing = events.into_iter().zip(found).filter(|(event, found)| {
-            let decided_again = matches!(
-                event.draft.kind,
-                EventKind::Join | EventKind::Role | EventKind::Void
-            );
-            found.is_none() && !decided_again
-        });
-        Ok(missing.map(|(event, _)| event).collect())
+        let mut missing = Missing::default();
+        for (event, found) in events.into_iter().zip(found) {
+            match event.draft.kind {
+                _ if found.is_some() => {}
+                EventKind::Join | EventKind::Role => missing.left_out += 1,
+                // It stood for an event that nobody had.
+                EventKind::Void => {}
+                _ => missing.again.push(event),
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Acknowledged events are nowhere now.
+    fn lose(&self, room: RoomId, why: &str, events: usize) {
+        if events > 0 {
+            log::error!("room={room} {events} acknowledged events are lost: {why}");
+            self.count_lost(events);
+        }
     }
 
     /// Tells Redis, and whoever listens, that a room is in a new epoch.

@@ -111,6 +111,8 @@ struct Counts {
     lost: AtomicU64,
     /// Lives of Redis that this node has seen begin.
     rebuildings: AtomicU64,
+    /// Acknowledged events that are nowhere now.
+    lost_events: AtomicU64,
 }
 
 /// What has happened since the start.
@@ -128,6 +130,8 @@ pub struct Counted {
     pub lost: u64,
     /// Times that Redis was rebuilt.
     pub rebuildings: u64,
+    /// Acknowledged events that are nowhere now.
+    pub lost_events: u64,
     /// Commands and pipelines sent.
     pub commands: u64,
     /// Is Redis within reach, and in the life that we know?
@@ -185,6 +189,7 @@ impl RedisBroker {
             foreign,
             lost,
             rebuildings,
+            lost_events,
         } = &self.0.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Counted {
@@ -194,6 +199,7 @@ impl RedisBroker {
             foreign: read(foreign),
             lost: read(lost),
             rebuildings: read(rebuildings),
+            lost_events: read(lost_events),
             commands: self.0.link.sent(),
             ready: self.is_ready(),
         }
@@ -324,6 +330,12 @@ impl Inner {
             log::error!("an envelope cannot be written: {error}");
             Error::internal()
         })
+    }
+
+    /// So many acknowledged events are nowhere now; the caller has said in the log which.
+    fn count_lost(&self, events: usize) {
+        let lost = &self.counts.lost_events;
+        lost.fetch_add(events as u64, Ordering::Relaxed);
     }
 
     fn count_malformed(&self, what: &str, malformed: &Malformed) {

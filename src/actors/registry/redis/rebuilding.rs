@@ -18,7 +18,6 @@ use super::scripts::{self, Called, Life};
 use super::{Inner, keys, values};
 use crate::actors::Reply;
 use crate::actors::persistence::write_back::{Salvage, Survived};
-use crate::actors::registry::remote::ForgetRooms;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::ids::{RoomId, Seq};
@@ -75,8 +74,7 @@ impl Inner {
         }
         let is_late = !ours.is_empty() && !self.salvaged.swap(false, Ordering::AcqRel);
         if let Some(subscribers) = self.subscribers.get().filter(|_| is_late) {
-            // A full mailbox leaves rooms whose basis is refused as soon as they append.
-            let _ = subscribers.forget.try_send(ForgetRooms);
+            (subscribers.forget)();
         }
         *self.life.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Life::new(name));
         self.lossy.store(false, Ordering::Release);
@@ -146,6 +144,7 @@ impl Inner {
     async fn lead(&self, old: Option<String>, new: &str) -> Result<()> {
         log::info!("leading the rebuilding of Redis");
         failpoint::at("redis::before_barrier");
+        let mut lost = 0;
         if let Some(old) = &old {
             if self.was_just_begun(old).await? {
                 return Ok(());
@@ -154,8 +153,11 @@ impl Inner {
             let life = new.to_owned();
             let _ = self.send(None, Payload::Life { life }).await;
             self.wait_for_others(new, old).await?;
-            self.bring_over_what_survives(old).await?;
-            self.salvage(old).await?;
+            let bringing = async {
+                let lost = self.bring_over_what_survives(old).await?;
+                self.salvage(old).await.map(|()| lost)
+            };
+            lost = self.while_leading(new, bringing).await?;
         }
         failpoint::at("redis::after_barrier");
         self.stay_leader(new).await?;
@@ -171,6 +173,7 @@ impl Inner {
         failpoint::at("redis::before_life");
         self.begin_life(new).await?;
         failpoint::at("redis::after_life");
+        self.count_lost(lost);
         let life = new.to_owned();
         // Whoever does not hear it looks by themselves.
         let _ = self.send(None, Payload::Life { life }).await;
@@ -218,6 +221,21 @@ impl Inner {
         Ok(others.iter().chain(&nodes).all(has_reported))
     }
 
+    /// Does this for as long as it takes, and says meanwhile that this node still leads.
+    async fn while_leading<T>(
+        &self,
+        leader: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(LEADER / 5) => self.stay_leader(leader).await?,
+            }
+        }
+    }
+
     /// A leader that was stopped must not go on when another has taken over.
     async fn stay_leader(&self, leader: &str) -> Result<()> {
         let mut get = redis::cmd("GET");
@@ -232,28 +250,37 @@ impl Inner {
     }
 
     /// Hands every event that Redis still has, and that may not be in the database, to this
-    /// node's write-back; the salvage that follows writes them.
-    async fn bring_over_what_survives(&self, old: &str) -> Result<()> {
+    /// node's write-back; the salvage that follows writes them. Answers how many are lost.
+    async fn bring_over_what_survives(&self, old: &str) -> Result<usize> {
+        let mut lost = 0;
         for bucket in 0..keys::BUCKETS {
             let mut get = redis::cmd("ZRANGE");
             get.arg(keys::dirty(bucket)).arg(0).arg(-1);
             for room in self.ask(&get, values::rooms).await? {
-                self.bring_over(room, old).await?;
+                lost += self.bring_over(room, old).await?;
             }
         }
-        Ok(())
+        Ok(lost)
     }
 
-    async fn bring_over(&self, room: RoomId, old: &str) -> Result<()> {
+    async fn bring_over(&self, room: RoomId, old: &str) -> Result<usize> {
         let mut get = redis::cmd("HGET");
         get.arg(keys::room(room)).arg("life");
         let life = self.ask(&get, values::text).await?;
         if life.as_deref() != Some(old) {
             // From a life before: that was brought over when it ended.
-            return Ok(());
+            return Ok(0);
         }
         let row = self.db.run(move |store| store.seed_of(room)).await?;
-        let Some(row) = row else { return Ok(()) };
+        let Some(row) = row else {
+            let mut count = redis::cmd("LLEN");
+            count.arg(keys::log(room));
+            let lost = self.ask(&count, values::integer).await?;
+            log::error!(
+                "room={room} the database does not know it: {lost} events of its log are lost"
+            );
+            return Ok(usize::try_from(lost).unwrap_or_default());
+        };
         let mut from = 0;
         loop {
             let mut get = redis::cmd("LRANGE");
@@ -270,7 +297,7 @@ impl Inner {
                 });
             }
             if count < EVENTS_AT_ONCE {
-                return Ok(());
+                return Ok(0);
             }
             from += EVENTS_AT_ONCE;
         }
