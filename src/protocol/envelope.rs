@@ -274,7 +274,7 @@ pub fn decode_news(room: RoomId, bytes: &[u8]) -> Result<(At, RoomNews), Malform
 pub fn encode_ephemeral(at: &At, ephemeral: &Ephemeral) -> serde_json::Result<String> {
     let At { life, epoch } = at;
     let ephemeral = serde_json::to_string(ephemeral)?;
-    Ok(format!("1P {life} {epoch}\n{ephemeral}"))
+    Ok(format!("{VERSION}P {life} {epoch}\n{ephemeral}"))
 }
 
 /// Events one behind the other, each with its length in bytes on a line before it.
@@ -306,11 +306,12 @@ impl Envelope {
 
 /// What follows the version, if it is one that we know.
 fn versioned(text: &str) -> Result<&str, Malformed> {
-    let version = text.chars().next().ok_or(Malformed::Content("empty"))?;
-    match version {
-        '1' => text.strip_prefix('1').ok_or(Malformed::Content("empty")),
-        version if version.is_ascii_digit() => Err(Malformed::Version(version)),
-        _ => Err(Malformed::Content("no version")),
+    let mut rest = text.chars();
+    let version = rest.next().ok_or(Malformed::Content("empty"))?;
+    match version.to_digit(10) {
+        Some(digit) if digit == u32::from(VERSION) => Ok(rest.as_str()),
+        Some(_) => Err(Malformed::Version(version)),
+        None => Err(Malformed::Content("no version")),
     }
 }
 

@@ -19,7 +19,7 @@ use madang::identity::{Identities, Tokens};
 use madang::ids::{Epoch, RoomId, Seq, UserId};
 use madang::limits::Rates;
 use madang::protocol::envelope::Ephemeral;
-use madang::protocol::{ClientId, Draft, Durability, ErrorCode, Event, EventKind, MemberChange};
+use madang::protocol::{ClientId, Draft, ErrorCode, Event, EventKind, MemberChange};
 use madang::settings::Settings;
 use tokio::sync::mpsc;
 
@@ -102,14 +102,6 @@ impl Broker for Elsewhere {
 
     fn when_flushed(&self, room: RoomId, seq: Seq) -> Pending<()> {
         self.log.when_flushed(room, seq)
-    }
-
-    fn durability(&self) -> Durability {
-        Durability::Db
-    }
-
-    fn is_shared(&self) -> bool {
-        false
     }
 
     fn pass(&self, _: RoomId, _: &Epoch, _: &Ephemeral) {}

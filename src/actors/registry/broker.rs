@@ -23,8 +23,8 @@ use actix::prelude::*;
 use crate::actors::Pending;
 use crate::db::{Append, Appended, Range, Select};
 use crate::ids::{Epoch, RoomId, Seq};
+use crate::protocol::Event;
 use crate::protocol::envelope::Ephemeral;
-use crate::protocol::{Durability, Event};
 
 /// The log of every room, and the doorbells. See the module for what it promises.
 pub trait Broker: Send + Sync {
@@ -56,12 +56,6 @@ pub trait Broker: Send + Sync {
 
     /// Answers when everything up to this place is in the database.
     fn when_flushed(&self, room: RoomId, seq: Seq) -> Pending<()>;
-
-    /// What an append stands for once it is answered.
-    fn durability(&self) -> Durability;
-
-    /// May other nodes append to the same rooms?
-    fn is_shared(&self) -> bool;
 
     /// Tells other nodes that listen to this room of something that may be lost.
     fn pass(&self, room: RoomId, epoch: &Epoch, ephemeral: &Ephemeral);

@@ -16,7 +16,7 @@ use crate::db::{Append, Appended, Db, Fate, Range, Select, new_events};
 use crate::error::Error;
 use crate::ids::{Epoch, RoomId, Seq};
 use crate::protocol::envelope::Ephemeral;
-use crate::protocol::{Durability, Event, MAX_EVENTS};
+use crate::protocol::{Event, MAX_EVENTS};
 
 /// When a sender may try again who met a full mailbox.
 const RETRY_AFTER_MS: u64 = 1000;
@@ -126,14 +126,6 @@ impl Broker for LocalBroker {
     /// It is there already: the log is the database.
     fn when_flushed(&self, _: RoomId, _: Seq) -> Pending<()> {
         Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn durability(&self) -> Durability {
-        Durability::Db
-    }
-
-    fn is_shared(&self) -> bool {
-        false
     }
 
     /// There is nobody else.

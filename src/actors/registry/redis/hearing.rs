@@ -71,7 +71,6 @@ impl Subscriber for BrokerSubscriber {
     }
 
     fn was_cut(&self) {
-        self.0.missed.store(true, Ordering::Relaxed);
         self.0.cut.store(true, Ordering::Relaxed);
     }
 }
@@ -91,7 +90,6 @@ impl BrokerSubscriber {
         if lives.is_none_or(|life| *life.name != *at.life) {
             // From a life that has ended, or one that we have not heard of yet.
             inner.counts.foreign.fetch_add(1, Ordering::Relaxed);
-            inner.missed.store(true, Ordering::Relaxed);
             return inner.fence_noticed.notify_one();
         }
         let epoch = at.epoch;
@@ -118,7 +116,6 @@ impl BrokerSubscriber {
         };
         if !heard {
             inner.counts.lost.fetch_add(1, Ordering::Relaxed);
-            inner.missed.store(true, Ordering::Relaxed);
         }
     }
 

@@ -8,6 +8,7 @@ mod append;
 mod asking;
 mod check;
 mod console;
+mod counts;
 mod hearing;
 mod hot_log;
 mod keys;
@@ -23,7 +24,7 @@ mod reply;
 mod scripts;
 mod values;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -33,13 +34,15 @@ use tokio::sync::Notify;
 
 pub use self::check::{RedisError, open};
 pub use self::console::{CONSOLE, Console, Seen};
+pub use self::counts::Counted;
+use self::counts::Counts;
 use self::hearing::BrokerSubscriber;
 pub use self::hearing::Subscribers;
 pub use self::limits::share_limits;
 use self::link::Link;
 use self::listener::Listener;
 pub(super) use self::nodes::Kept;
-pub use self::nodes::{Lease, Load, NodeName, PROTOCOL};
+pub use self::nodes::{Lease, Load, NodeName};
 use self::others::Others;
 use self::scripts::Life;
 use super::broker::{Broker, Head, PageOf};
@@ -48,8 +51,8 @@ use crate::actors::{Pending, Reply, send_always};
 use crate::db::{Append, Appended, Db};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, RoomId, Seq};
-use crate::protocol::envelope::{self, Envelope, Ephemeral, Malformed};
-use crate::protocol::{Durability, Event, MAX_EVENTS};
+use crate::protocol::envelope::{self, Envelope, Ephemeral};
+use crate::protocol::{Event, MAX_EVENTS};
 
 /// How long a reading waits for a life of Redis that is just beginning.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -87,55 +90,11 @@ struct Inner {
     write_back: OnceLock<Addr<WriteBack>>,
     /// Who hears what rings; set once, right after the start.
     subscribers: OnceLock<Subscribers>,
-    /// May a ring have been lost?
-    missed: AtomicBool,
     /// Has a connection been away since the registry last asked?
     cut: AtomicBool,
     /// Other nodes. `None` before their leases were first read.
     others: RwLock<Option<Others>>,
     counts: Counts,
-}
-
-/// What has happened since the start, for metrics.
-#[derive(Debug, Default)]
-struct Counts {
-    /// Doorbells heard.
-    rings: AtomicU64,
-    /// Envelopes and doorbells that say nothing to this program.
-    malformed: AtomicU64,
-    /// Those of a newer version.
-    unknown_version: AtomicU64,
-    /// Doorbells of another life of Redis.
-    foreign: AtomicU64,
-    /// Those that found a full mailbox.
-    lost: AtomicU64,
-    /// Lives of Redis that this node has seen begin.
-    rebuildings: AtomicU64,
-    /// Acknowledged events that are nowhere now.
-    lost_events: AtomicU64,
-}
-
-/// What has happened since the start.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Counted {
-    /// Doorbells heard.
-    pub rings: u64,
-    /// Envelopes and doorbells that say nothing to this program.
-    pub malformed: u64,
-    /// Those of a newer version.
-    pub unknown_version: u64,
-    /// Doorbells of another life of Redis.
-    pub foreign: u64,
-    /// Those that found a full mailbox; what they said is read from the log.
-    pub lost: u64,
-    /// Times that Redis was rebuilt.
-    pub rebuildings: u64,
-    /// Acknowledged events that are nowhere now.
-    pub lost_events: u64,
-    /// Commands and pipelines sent.
-    pub commands: u64,
-    /// Is Redis within reach, and in the life that we know?
-    pub ready: bool,
 }
 
 impl RedisBroker {
@@ -156,7 +115,6 @@ impl RedisBroker {
             backlog,
             write_back: OnceLock::new(),
             subscribers: OnceLock::new(),
-            missed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             others: RwLock::default(),
             counts: Counts::default(),
@@ -178,31 +136,6 @@ impl RedisBroker {
             .start(inner.client.clone(), BrokerSubscriber(inner.clone()));
         actix::spawn(inner.clone().keep_rebuilt());
         inner.fence_noticed.notify_one();
-    }
-
-    /// What has happened since the start.
-    pub fn counted(&self) -> Counted {
-        let Counts {
-            rings,
-            malformed,
-            unknown_version,
-            foreign,
-            lost,
-            rebuildings,
-            lost_events,
-        } = &self.0.counts;
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Counted {
-            rings: read(rings),
-            malformed: read(malformed),
-            unknown_version: read(unknown_version),
-            foreign: read(foreign),
-            lost: read(lost),
-            rebuildings: read(rebuildings),
-            lost_events: read(lost_events),
-            commands: self.0.link.sent(),
-            ready: self.is_ready(),
-        }
     }
 
     /// Is this our own name?
@@ -288,7 +221,7 @@ impl Inner {
     fn fence(&self) {
         if !self.fenced.swap(true, Ordering::AcqRel) {
             log::warn!(
-                "Redis does not know our scripts or our life: nothing is appended until that is settled"
+                "Redis or the database does not know our life: nothing is appended until that is settled"
             );
         }
         self.fence_noticed.notify_one();
@@ -331,23 +264,6 @@ impl Inner {
             Error::internal()
         })
     }
-
-    /// So many acknowledged events are nowhere now; the caller has said in the log which.
-    fn count_lost(&self, events: usize) {
-        let lost = &self.counts.lost_events;
-        lost.fetch_add(events as u64, Ordering::Relaxed);
-    }
-
-    fn count_malformed(&self, what: &str, malformed: &Malformed) {
-        let count = match malformed {
-            Malformed::Version(_) => &self.counts.unknown_version,
-            Malformed::Content(_) => &self.counts.malformed,
-        };
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        if before.is_power_of_two() || before == 0 {
-            log::warn!("dropped from {what}: {malformed} ({} so far)", before + 1);
-        }
-    }
 }
 
 impl Broker for RedisBroker {
@@ -373,7 +289,6 @@ impl Broker for RedisBroker {
 
     fn may_have_missed(&self) -> bool {
         // The last ring of a room can be lost without anything that follows to show it.
-        self.0.missed.store(false, Ordering::Relaxed);
         true
     }
 
@@ -408,14 +323,6 @@ impl Broker for RedisBroker {
             None => reply_to.refuse(Error::unavailable()),
         }
         answer
-    }
-
-    fn durability(&self) -> Durability {
-        Durability::Log
-    }
-
-    fn is_shared(&self) -> bool {
-        true
     }
 
     fn pass(&self, room: RoomId, epoch: &Epoch, ephemeral: &Ephemeral) {

@@ -69,7 +69,7 @@ impl Lease {
             generation: name.generation,
             address,
             version: env!("CARGO_PKG_VERSION").into(),
-            protocol: PROTOCOL,
+            protocol: envelope::VERSION,
             started_at: now_ms(),
             told: 0,
             load: Load::default(),
@@ -299,9 +299,6 @@ impl People {
 fn seen(presence: Presence, text: Option<&str>) -> String {
     serde_json::json!([presence, text]).to_string()
 }
-
-/// The newest envelopes that this program understands.
-pub const PROTOCOL: u8 = envelope::VERSION;
 
 #[cfg(test)]
 mod tests {

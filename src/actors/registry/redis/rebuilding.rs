@@ -69,7 +69,6 @@ impl Inner {
     async fn join(&self, name: &str, ours: &str) -> Result<()> {
         if ours == name {
             self.fenced.store(false, Ordering::Release);
-            self.missed.store(true, Ordering::Relaxed);
             return Ok(());
         }
         let is_late = !ours.is_empty() && !self.salvaged.swap(false, Ordering::AcqRel);
@@ -79,7 +78,6 @@ impl Inner {
         *self.life.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Life::new(name));
         self.lossy.store(false, Ordering::Release);
         self.fenced.store(false, Ordering::Release);
-        self.missed.store(true, Ordering::Relaxed);
         log::info!("Redis lives: {name}");
         if ours.is_empty() {
             return Ok(());

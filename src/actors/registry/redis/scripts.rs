@@ -133,6 +133,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn scripts_say_the_version_that_is_read() {
+        let version = crate::protocol::envelope::VERSION;
+        for (text, letter) in [
+            (include_str!("lua/append.lua"), "E"),
+            (include_str!("lua/flush.lua"), "F"),
+            (include_str!("lua/drop.lua"), "X"),
+            (include_str!("lua/epoch.lua"), "X"),
+        ] {
+            let ring = format!("'{version}{letter} ' .. LIFE");
+            assert!(text.contains(&ring), "no {ring}");
+        }
+        let event = format!("local event = '{version} ' .. place");
+        assert!(include_str!("lua/append.lua").contains(&event));
+    }
+
+    #[test]
     fn the_marker_is_the_same_in_every_version() {
         // Nodes of two versions find each other's life by it. It must not be changed, not even
         // a comment: then each would end the life of the other, without end.
