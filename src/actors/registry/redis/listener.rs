@@ -2,7 +2,7 @@
 //!
 //! Whoever listens is told of every cut: what rang meanwhile is lost, and has to be read.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,14 +45,9 @@ struct Inner {
 struct Wishes {
     /// Every channel that is wanted.
     wanted: HashSet<String>,
-    /// What has to be told to Redis.
-    changes: Vec<Change>,
-}
-
-struct Change {
-    channel: String,
-    /// Told when the subscription stands; `None` to end it.
-    begin: Option<oneshot::Sender<()>>,
+    /// Channels of which Redis has to be told, at most once each, however long it is away:
+    /// those that are wanted with whoever waits until they stand, the others to end them.
+    changes: HashMap<String, Vec<oneshot::Sender<()>>>,
 }
 
 impl Listener {
@@ -66,10 +61,9 @@ impl Listener {
         let (done, stands) = oneshot::channel();
         let mut wishes = self.wishes();
         wishes.wanted.insert(channel.clone());
-        wishes.changes.push(Change {
-            channel,
-            begin: Some(done),
-        });
+        let waiting = wishes.changes.entry(channel).or_default();
+        waiting.retain(|waiter| !waiter.is_closed());
+        waiting.push(done);
         drop(wishes);
         self.0.changed.notify_one();
         stands
@@ -79,10 +73,7 @@ impl Listener {
     pub(super) fn unsubscribe(&self, channel: String) {
         let mut wishes = self.wishes();
         if wishes.wanted.remove(&channel) {
-            wishes.changes.push(Change {
-                channel,
-                begin: None,
-            });
+            wishes.changes.insert(channel, Vec::new());
             drop(wishes);
             self.0.changed.notify_one();
         }
@@ -118,7 +109,7 @@ impl Listener {
             let mut wishes = self.wishes();
             let changes = std::mem::take(&mut wishes.changes);
             let wanted: Vec<String> = wishes.wanted.iter().cloned().collect();
-            let waiting = changes.into_iter().filter_map(|change| change.begin);
+            let waiting = changes.into_values().flatten();
             (wanted, waiting.collect::<Vec<_>>())
         };
         for channels in wanted.chunks(CHANNELS_PER_COMMAND) {
@@ -157,24 +148,28 @@ impl Listener {
         watching.abort();
     }
 
-    /// Sends what has changed, in order; each command goes out before this returns.
+    /// Sends what has changed; each command goes out before this returns, in order.
     fn tell_changes(&self, sink: &PubSubSink, lost: &tokio::sync::mpsc::Sender<()>) {
-        let mut changes = std::mem::take(&mut self.wishes().changes);
-        for run in changes.chunk_by_mut(|a, b| a.begin.is_some() == b.begin.is_some()) {
-            let channels: Vec<String> = run.iter().map(|change| change.channel.clone()).collect();
-            let waiting: Vec<_> = run
-                .iter_mut()
-                .filter_map(|change| change.begin.take())
-                .collect();
+        let (begin, end): (Vec<_>, Vec<_>) = {
+            let mut wishes = self.wishes();
+            let changes = std::mem::take(&mut wishes.changes);
+            let wanted = |(channel, _): &(String, _)| wishes.wanted.contains(channel);
+            changes.into_iter().partition(wanted)
+        };
+        for (changes, begins) in [(begin, true), (end, false)] {
+            if changes.is_empty() {
+                continue;
+            }
+            let (channels, waiting): (Vec<String>, Vec<_>) = changes.into_iter().unzip();
             let (mut sink, lost) = (sink.clone(), lost.clone());
             actix::spawn(async move {
-                let told = if waiting.is_empty() {
-                    sink.unsubscribe(channels).await
-                } else {
+                let told = if begins {
                     sink.subscribe(channels).await
+                } else {
+                    sink.unsubscribe(channels).await
                 };
                 match told {
-                    Ok(()) => waiting.into_iter().for_each(|waiter| {
+                    Ok(()) => waiting.into_iter().flatten().for_each(|waiter| {
                         let _ = waiter.send(());
                     }),
                     // The connection is over: everything is told again with the next one.
@@ -197,5 +192,29 @@ async fn watch(mut sink: PubSubSink, lost: tokio::sync::mpsc::Sender<()>) {
             let _ = lost.try_send(());
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_do_not_grow_while_redis_is_away() {
+        let listener = Listener::default();
+        let stands = listener.subscribe("kept".into());
+        for _ in 0..100 {
+            drop(listener.subscribe("tea".into()));
+            listener.unsubscribe("tea".into());
+            drop(listener.subscribe("kept".into()));
+        }
+        let waiting = {
+            let wishes = listener.wishes();
+            assert_eq!(wishes.wanted.len(), 1);
+            assert_eq!(wishes.changes.len(), 2);
+            wishes.changes["kept"].len()
+        };
+        assert!(waiting <= 2, "{waiting} wait, of whom one is left");
+        drop(stands);
     }
 }
