@@ -81,7 +81,11 @@ pub const REBUILDING: [Point; 7] = [
 async fn try_points(seed: u64, points: &[Point]) {
     assert!(fail::has_failpoints(), "run with --features failpoints");
     let chosen = std::env::var("POINT").ok();
-    let mut trial = Trial::start(seed, Setup::default()).await;
+    let setup = Setup {
+        own_postgres: true,
+        ..Setup::default()
+    };
+    let mut trial = Trial::start(seed, setup).await;
     for point in points {
         if chosen.as_ref().is_none_or(|chosen| chosen == point.name) {
             println!("POINT={}", point.name);
@@ -100,7 +104,7 @@ async fn end_at(trial: &mut Trial, point: &Point) {
     }
     match point.by {
         Way::Load => {}
-        Way::Death => trial.cluster.nodes[spared].kill(),
+        Way::Death => die_unwritten(trial, spared).await,
         Way::Rebuilding => trial.cluster.redis.restart().await,
     }
     let mut looks = 0;
@@ -122,6 +126,15 @@ async fn end_at(trial: &mut Trial, point: &Point) {
     }
     let more = if is_long() { 2000 } else { 60 };
     trial.load.after_acks(more).await;
+}
+
+/// Kills a node whose people have messages that are in the log and not in the database: others
+/// have to write them.
+pub async fn die_unwritten(trial: &mut Trial, node: usize) {
+    trial.cluster.postgres().kill();
+    trial.load.after_acks(30).await;
+    trial.cluster.nodes[node].kill();
+    trial.cluster.postgres().restart().await;
 }
 
 /// Starts a node again with these fail points, and sends people there.

@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 
-use super::points::{APPEND, FLUSH, Point, REBUILDING, ROOMS, Way};
+use super::points::{APPEND, FLUSH, Point, REBUILDING, ROOMS, Way, die_unwritten};
 use super::trial::{Trial, is_long, try_fault};
 use crate::support::{Setup, eventually, seconds};
 
@@ -92,7 +92,7 @@ async fn stand_still_at(trial: &mut Trial, point: &Point, meanwhile: Meanwhile) 
     }
     match point.by {
         Way::Load => {}
-        Way::Death => trial.cluster.nodes[spared].kill(),
+        Way::Death => die_unwritten(trial, spared).await,
         Way::Rebuilding => trial.cluster.redis.restart().await,
     }
     until_stopped(trial, point, &victims).await;

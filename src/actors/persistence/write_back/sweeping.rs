@@ -6,6 +6,7 @@ use actix::prelude::*;
 
 use super::{Flush, Phase, WriteBack, refuse_all};
 use crate::failpoint;
+use crate::ids::RoomId;
 
 /// How long a node that stops goes on writing rooms in which others append.
 const GRACE: Duration = Duration::from_secs(2);
@@ -44,7 +45,7 @@ impl WriteBack {
         let standstill = self.standstill();
         if let Some(before) = now.checked_sub(standstill) {
             let overdue = self.tails.overdue(before);
-            self.counts.swept += self.tails.adopt(&overdue, now) as u64;
+            self.take_over(&overdue);
         }
         self.sweeping = true;
         let generation = self.generation;
@@ -53,14 +54,20 @@ impl WriteBack {
             actor.sweeping = false;
             if let Ok(rooms) = stuck
                 && actor.generation == generation
-                && !rooms.is_empty()
             {
-                failpoint::at("write_back::before_sweep");
-                actor.counts.swept += actor.tails.adopt(&rooms, Instant::now()) as u64;
+                actor.take_over(&rooms);
                 actor.pump(ctx);
             }
         });
         ctx.spawn(done);
+    }
+
+    fn take_over(&mut self, rooms: &[RoomId]) {
+        if rooms.is_empty() {
+            return;
+        }
+        failpoint::at("write_back::before_sweep");
+        self.counts.swept += self.tails.adopt(rooms, Instant::now()) as u64;
     }
 
     /// Is this node done? What others append meanwhile is for others to write.
