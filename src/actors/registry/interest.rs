@@ -132,16 +132,15 @@ impl Interest {
     }
 
     /// Somebody here is a member of these rooms. Answers with those that have moved on since
-    /// they looked; they look again.
+    /// they looked. They hear of those, too, and look again: what is between is not counted
+    /// for them.
     pub fn watch(&mut self, user: UserId, rooms: &[Known]) -> Vec<RoomId> {
         let mut stale = Vec::new();
         for known in rooms {
             let watched = self.rooms.entry(known.room).or_default();
             if watched.head > known.head {
                 stale.push(known.room);
-                continue;
-            }
-            if watched.here.is_empty() && !watched.loaded || watched.head == Seq::ZERO {
+            } else if watched.here.is_empty() && !watched.loaded || watched.head == Seq::ZERO {
                 (watched.head, watched.messages) = (known.head, known.messages);
             }
             watched.here.insert(

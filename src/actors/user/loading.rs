@@ -1,63 +1,121 @@
 //! What a person's rooms are: read from the database, listened to in the registry.
 
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use actix::dev::Request;
 use actix::prelude::*;
 use serde_json::json;
 
 use super::{Arrival, User};
-use crate::actors::{registry, send_always};
+use crate::actors::registry::{self, Known, Registry};
+use crate::actors::send_always;
 use crate::db::Membership;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::protocol::AccountNotice;
 
-/// How often a reading that was overtaken is repeated before it is taken as it is.
-pub(super) const MAX_LOADS: usize = 3;
+/// When a room is read again that had moved on: by then the database has what the log had.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the database says of somebody's rooms, and what the other people of `dm`s are called.
+struct Read {
+    memberships: Vec<Membership>,
+    names: BTreeMap<UserId, String>,
+}
 
 impl User {
-    /// Reads their rooms, then listens to them; reads again what has moved on meanwhile.
-    pub(super) fn load(&mut self, arrival: Arrival, loads: usize, ctx: &mut Context<Self>) {
-        let user = self.id;
-        let reading = self.services.db.run(move |store| {
-            let memberships = store.memberships(user)?;
-            let peers: Vec<_> = memberships.iter().filter_map(|room| room.peer).collect();
-            let peers = store.users(&peers)?;
-            Ok((memberships, peers))
-        });
-        let loaded = reading
-            .into_actor(self)
-            .map(move |read, user, ctx| match read {
-                Ok((memberships, peers)) => {
-                    let names = peers.into_iter().map(|peer| (peer.id, peer.name)).collect();
-                    user.rooms.replace(memberships, &names);
-                    user.listen(arrival, loads, ctx);
-                }
-                Err(error) => user.turn_away(arrival, error, ctx),
-            });
-        ctx.spawn(loaded);
+    /// Reads their rooms, then listens to them.
+    pub(super) fn load(&mut self, arrival: Arrival, ctx: &mut Context<Self>) {
+        let reading = self.read_rooms().into_actor(self);
+        ctx.spawn(reading.map(move |read, user, ctx| match read {
+            Ok(Read { memberships, names }) => {
+                user.rooms.replace(memberships, &names);
+                user.listen(arrival, ctx);
+            }
+            Err(error) => user.turn_away(arrival, error, ctx),
+        }));
     }
 
-    fn listen(&mut self, arrival: Arrival, loads: usize, ctx: &mut Context<Self>) {
+    fn read_rooms(&self) -> impl Future<Output = Result<Read>> + use<> {
+        let user = self.id;
+        self.services.db.run(move |store| {
+            let memberships = store.memberships(user)?;
+            let peers: Vec<_> = memberships.iter().filter_map(|room| room.peer).collect();
+            let names = store.users(&peers)?.into_iter();
+            let names = names.map(|peer| (peer.id, peer.name)).collect();
+            Ok(Read { memberships, names })
+        })
+    }
+
+    fn listen(&mut self, arrival: Arrival, ctx: &mut Context<Self>) {
         let known = |session| self.sessions.contains_key(&session);
         if !arrival.session.is_none_or(known) {
             // The socket went while its rooms were read.
             return arrival.reply_to.refuse(Error::unavailable());
         }
-        let (rooms, address) = (self.rooms.known(), ctx.address());
-        let watch = registry::Watch {
-            user: self.id,
-            address,
-            rooms,
-        };
-        let asking = self.services.registry.send(watch).into_actor(self);
-        ctx.spawn(asking.map(move |stale, user, ctx| match stale {
-            Ok(stale) if !stale.is_empty() && loads > 1 => user.load(arrival, loads - 1, ctx),
-            Ok(_) => {
+        let rooms = self.rooms.known();
+        let asking = self.watch(rooms, ctx).into_actor(self);
+        ctx.spawn(asking.map(move |overtaken, user, ctx| match overtaken {
+            Ok(overtaken) => {
+                user.read_again_soon(overtaken, ctx);
                 user.tell_all_quiet();
                 arrival
                     .reply_to
                     .send(Ok(user.rooms.list(user.id, arrival.since)));
             }
             Err(_) => user.turn_away(arrival, Error::unavailable(), ctx),
+        }));
+    }
+
+    fn watch(&self, rooms: Vec<Known>, ctx: &Context<Self>) -> Request<Registry, registry::Watch> {
+        self.services.registry.send(registry::Watch {
+            user: self.id,
+            address: ctx.address(),
+            rooms,
+        })
+    }
+
+    /// Rooms had moved on before they could be listened to: what is unread there is not quite
+    /// known. They are read once more; where everybody writes all the time it would never end.
+    fn read_again_soon(&mut self, rooms: Vec<RoomId>, ctx: &mut Context<Self>) {
+        let is_first = self.overtaken.is_empty();
+        self.overtaken.extend(rooms);
+        if is_first && !self.overtaken.is_empty() {
+            ctx.run_later(READ_AGAIN, |user, ctx| user.read_overtaken(ctx));
+        }
+    }
+
+    fn read_overtaken(&mut self, ctx: &mut Context<Self>) {
+        let overtaken = std::mem::take(&mut self.overtaken);
+        let reading = self.read_rooms().into_actor(self);
+        ctx.spawn(reading.map(move |read, user, ctx| match read {
+            Ok(read) => user.take_overtaken(&overtaken, read, ctx),
+            Err(error) => log::debug!("user={} rooms could not be read: {error}", user.id),
+        }));
+    }
+
+    fn take_overtaken(&mut self, overtaken: &HashSet<RoomId>, read: Read, ctx: &mut Context<Self>) {
+        if self.sessions.is_empty() {
+            return;
+        }
+        let Read { memberships, names } = read;
+        for membership in memberships {
+            let room = membership.room.id;
+            // Who has left meanwhile has not come back by this.
+            if overtaken.contains(&room) && self.rooms.name(room).is_some() {
+                let peer_name = membership.peer.and_then(|peer| names.get(&peer).cloned());
+                self.rooms.put(membership, peer_name);
+            }
+        }
+        let rooms = overtaken.iter();
+        let rooms = rooms.flat_map(|room| self.rooms.known_of(*room)).collect();
+        let asking = self.watch(rooms, ctx).into_actor(self);
+        ctx.spawn(asking.map(|_, user, _| {
+            if user.sessions.is_empty() {
+                return user.leave();
+            }
+            user.tell_all_quiet();
         }));
     }
 
@@ -112,22 +170,13 @@ impl User {
         }
         let room = membership.room.id;
         self.rooms.put(membership, peer_name);
-        let rooms = self.rooms.known_of(room);
-        let watch = registry::Watch {
-            user: self.id,
-            address: ctx.address(),
-            rooms,
-        };
-        let asking = self.services.registry.send(watch);
-        ctx.spawn(asking.into_actor(self).map(move |stale, user, ctx| {
+        let asking = self.watch(self.rooms.known_of(room), ctx);
+        ctx.spawn(asking.into_actor(self).map(move |overtaken, user, ctx| {
             if user.sessions.is_empty() {
                 // A busy registry may have heard it after it had heard that they left.
                 return user.leave();
             }
-            if stale.is_ok_and(|stale| !stale.is_empty()) {
-                user.reload_room(room, invited_by, ctx);
-                return;
-            }
+            user.read_again_soon(overtaken.unwrap_or_default(), ctx);
             user.tell_quiet(room);
             if let Some(by) = invited_by.filter(|by| *by != user.id)
                 && let Some(name) = user.rooms.name(room)

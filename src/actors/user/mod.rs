@@ -21,7 +21,6 @@ use actix::prelude::*;
 use serde_json::json;
 
 use self::checking::Checking;
-use self::loading::MAX_LOADS;
 pub use self::message::{Command, News};
 use self::restoring::EndNotice;
 pub use self::rooms::{Listing, Rooms};
@@ -49,6 +48,8 @@ pub struct User {
     sessions: HashMap<SessionId, Attached>,
     /// Their rooms, as the list of rooms shows them.
     rooms: Rooms,
+    /// Those that had moved on when they were read, and are read again in a moment.
+    overtaken: HashSet<RoomId>,
     /// How they want to be seen.
     presence: Presence,
     presence_text: Option<String>,
@@ -92,6 +93,7 @@ impl User {
             services,
             sessions: HashMap::new(),
             rooms: Rooms::default(),
+            overtaken: HashSet::new(),
             presence: Presence::Online,
             presence_text: None,
             checking: Checking::default(),
@@ -120,7 +122,7 @@ impl User {
             self.tell_presence();
         }
         self.sessions.insert(session, attached);
-        self.load(arrival, MAX_LOADS, ctx);
+        self.load(arrival, ctx);
     }
 
     /// After a reading every room is loud; those that all sessions look at are not.

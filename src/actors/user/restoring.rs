@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::join_all;
 
-use super::loading::MAX_LOADS;
 use super::{Arrival, Attached, User};
 use crate::actors::directory::UserEnded;
 use crate::actors::hub::{Device, FindDevices, SignIn};
@@ -92,7 +91,7 @@ impl User {
             since: None,
             reply_to,
         };
-        self.load(arrival, MAX_LOADS, ctx);
+        self.load(arrival, ctx);
         ctx.spawn(listed.into_actor(self).map(|listed, user, ctx| {
             if listed.is_err() {
                 ctx.run_later(RELOAD_DELAY, |user, ctx| user.load_again(ctx));

@@ -71,7 +71,11 @@ fn who_looked_earlier_than_the_node_looks_again() {
     let mut interest = Interest::default();
     interest.watch(BOB, &[known(5)]);
     assert_eq!(interest.watch(ANN, &[known(4)]), [TEA]);
-    assert!(interest.watch(ANN, &[known(5)]).is_empty());
+    assert_eq!(interest.head(TEA), Some(Seq(5)));
+    // Where others write all the time she may never be quick enough: she is told meanwhile.
+    interest.hear(TEA, &[message(6, BOB, &[ANN])]);
+    assert_eq!(told(&mut interest), [(6, 0, 1)]);
+    assert!(interest.watch(ANN, &[known(6)]).is_empty());
 }
 
 #[test]
