@@ -12,7 +12,9 @@ pub(super) struct Audience {
     pub(super) epoch: Epoch,
     /// The newest event that was handed over.
     pub(super) head: Seq,
-    /// Subscriptions ever made; tells the room whether "empty" is still true.
+    /// Which start of the room they hear.
+    pub(super) incarnation: u64,
+    /// Subscriptions to it ever made; tells the room whether "empty" is still true.
     pub(super) subscribed: u64,
 }
 

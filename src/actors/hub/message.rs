@@ -29,6 +29,8 @@ pub struct Subscriber {
 pub struct Subscribe {
     /// Which room.
     pub room: RoomId,
+    /// Which start of it.
+    pub incarnation: u64,
     /// Who.
     pub who: Subscriber,
     /// The life of the log that `head` belongs to.
@@ -51,6 +53,18 @@ pub struct Unsubscribe {
     pub session: SessionId,
     /// Told when it is done.
     pub done: oneshot::Sender<()>,
+}
+
+/// Does anybody on this thread hear the room? If not, the room is told again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct IsHeard {
+    /// Which room.
+    pub room: RoomId,
+    /// Which start of it.
+    pub incarnation: u64,
+    /// Subscriptions that it has sent so far.
+    pub subscribed: u64,
 }
 
 /// New events of a room, for everybody on this thread who hears it.

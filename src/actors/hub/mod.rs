@@ -1,6 +1,6 @@
 //! One per worker thread: hands a room's frames to that thread's sessions, watches slow ones.
 //! Owns: the [`Lanes`] of its thread (shared with the sessions there), who is subscribed to what.
-//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Ephemeral` (room), `Tell` `Close` `FindDevices`
+//! Takes: `Subscribe` `Unsubscribe` `Deliver` `Lost` `IsHeard` `Ephemeral` (room), `Tell` `Close` `FindDevices`
 //! (user), `Drain` `TellAll` (node), `Observe`.
 //! Sends: `room::Command::HubEmpty`, `session::Due`.
 //! Full mailbox: the room keeps its place and tries again; ephemerals are dropped.
@@ -23,7 +23,7 @@ pub use self::message::*;
 use super::lane::Lane;
 use super::room::Command;
 use super::{Services, context, user, wire};
-use crate::ids::{RoomId, SessionId, UserId};
+use crate::ids::{RoomId, Seq, SessionId, UserId};
 use crate::protocol::{Gap, GapReason, ServerFrame};
 
 /// Hand-overs that may wait for one worker thread.
@@ -82,12 +82,31 @@ impl Hub {
         else {
             return;
         };
-        let subscribed = audience.subscribed;
+        let (incarnation, subscribed) = (audience.incarnation, audience.subscribed);
         self.rooms.remove(&room);
+        self.tell_empty(room, incarnation, subscribed);
+    }
+
+    fn tell_empty(&self, room: RoomId, incarnation: u64, subscribed: u64) {
         self.services.room(room).tell(Command::HubEmpty {
             worker: self.worker,
+            incarnation,
             subscribed,
         });
+    }
+
+    /// The room has moved on, or was started again: its listeners subscribe anew.
+    fn lose(&mut self, room: RoomId, head: Seq) {
+        let Some(audience) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        audience.head = head;
+        let sessions: Vec<_> = audience.listeners.iter().map(|who| who.session).collect();
+        for session in sessions {
+            if let Some(lane) = self.lanes.lane(session) {
+                self.drop_for_lag(session, &lane, room);
+            }
+        }
     }
 
     /// The socket could not take what is due: its busiest rooms go, until this one fits.
@@ -210,18 +229,25 @@ impl Handler<Subscribe> for Hub {
     fn handle(&mut self, subscribe: Subscribe, _: &mut Context<Self>) {
         let Subscribe {
             room,
+            incarnation,
             who,
             epoch,
             head,
             frames,
             done,
         } = subscribe;
+        let heard = self.rooms.get(&room);
+        if heard.is_some_and(|audience| audience.incarnation != incarnation) {
+            // They hear a start of the room that is gone, and were not told.
+            self.lose(room, head);
+        }
         let mut lanes = self.lanes.change();
         let connection = lanes.get_mut(&who.session);
         let audience = self.rooms.entry(room).or_insert_with(|| Audience {
             listeners: Vec::new(),
             epoch: epoch.clone(),
             head,
+            incarnation,
             subscribed: 0,
         });
         audience.subscribed += 1;
@@ -290,15 +316,16 @@ impl Handler<Lost> for Hub {
     type Result = ();
 
     fn handle(&mut self, Lost { room, head }: Lost, _: &mut Context<Self>) {
-        let Some(audience) = self.rooms.get_mut(&room) else {
-            return;
-        };
-        audience.head = head;
-        let sessions: Vec<_> = audience.listeners.iter().map(|who| who.session).collect();
-        for session in sessions {
-            if let Some(lane) = self.lanes.lane(session) {
-                self.drop_for_lag(session, &lane, room);
-            }
+        self.lose(room, head);
+    }
+}
+
+impl Handler<IsHeard> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, asked: IsHeard, _: &mut Context<Self>) {
+        if !self.rooms.contains_key(&asked.room) {
+            self.tell_empty(asked.room, asked.incarnation, asked.subscribed);
         }
     }
 }

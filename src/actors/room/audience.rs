@@ -20,8 +20,10 @@ use crate::protocol::{
 };
 
 /// The worker threads that have listeners, and what they are still to be told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Audience {
+    /// Tells this start of the room from those before it.
+    incarnation: u64,
     hubs: HashMap<usize, Listening>,
     news: News,
 }
@@ -46,7 +48,22 @@ struct News {
     online: Option<usize>,
 }
 
+impl Default for Audience {
+    fn default() -> Self {
+        Self {
+            incarnation: rand::random(),
+            hubs: HashMap::new(),
+            news: News::default(),
+        }
+    }
+}
+
 impl Audience {
+    /// Which start of the room this is.
+    pub(super) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     /// Does anybody listen?
     pub(super) fn is_empty(&self) -> bool {
         self.hubs.is_empty()
@@ -73,8 +90,28 @@ impl Audience {
         true
     }
 
+    /// Asks the hubs whether anybody still listens: that nobody does may have been said to a
+    /// full mailbox.
+    pub(super) fn ask_who_listens(&self, workers: &Workers, room: RoomId) {
+        for (worker, listening) in &self.hubs {
+            let asked = hub::IsHeard {
+                room,
+                incarnation: self.incarnation,
+                subscribed: listening.subscribed,
+            };
+            if let Some(worker) = workers.get(*worker) {
+                // A hub that is too busy is asked the next time.
+                let _ = worker.hub.try_send(asked);
+            }
+        }
+    }
+
     /// A hub says that nobody listens there any more.
-    pub(super) fn hub_empty(&mut self, worker: usize, subscribed: u64) {
+    pub(super) fn hub_empty(&mut self, worker: usize, incarnation: u64, subscribed: u64) {
+        if incarnation != self.incarnation {
+            // That was about subscriptions to an earlier start of the room.
+            return;
+        }
         // A hub counts from when its last listener had gone, so compare what came since.
         if let Some(listening) = self.hubs.get_mut(&worker) {
             listening.subscribed = listening.subscribed.saturating_sub(subscribed);
@@ -277,4 +314,35 @@ fn removed_by(entry: &Entry) -> Option<UserId> {
     );
     let change = removes.then(|| serde_json::from_str::<MemberChange>(&draft.body).ok());
     change.flatten().map(|change| change.user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An audience with so many subscriptions on the first thread.
+    fn listened(subscribed: u64) -> Audience {
+        let mut audience = Audience::default();
+        let handed = Seq::ZERO;
+        let listening = Listening { subscribed, handed };
+        audience.hubs.insert(0, listening);
+        audience
+    }
+
+    #[test]
+    fn an_empty_hub_that_was_overtaken_by_a_subscription_is_not_empty() {
+        let mut audience = listened(3);
+        audience.hub_empty(0, audience.incarnation(), 2);
+        assert!(!audience.is_empty());
+        audience.hub_empty(0, audience.incarnation(), 1);
+        assert!(audience.is_empty());
+    }
+
+    #[test]
+    fn what_a_hub_says_of_an_earlier_start_of_the_room_is_nothing() {
+        let mut audience = listened(1);
+        let before = Audience::default().incarnation();
+        audience.hub_empty(0, before, 7);
+        assert!(!audience.is_empty(), "somebody listens");
+    }
 }

@@ -171,6 +171,8 @@ pub enum Command {
     HubEmpty {
         /// Which thread.
         worker: usize,
+        /// Which start of the room it listened to.
+        incarnation: u64,
         /// Subscriptions that it had seen by then.
         subscribed: u64,
     },
@@ -404,7 +406,7 @@ impl Refuse for Command {
             Command::GetHistory { reply_to, .. } => reply_to.refuse(error),
             Command::GetMembers { reply_to, .. } => reply_to.refuse(error),
             Command::Describe { reply_to, .. } => reply_to.refuse(error),
-            // The audience tells it again when the next subscription ends.
+            // The room asks when it has nothing else to do.
             Command::HubEmpty { .. } => log::debug!("a room was not told something: {error}"),
         }
     }

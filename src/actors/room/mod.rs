@@ -221,7 +221,11 @@ impl Room {
                 reply_to.send(self.get_members(asker, after, limit));
             }
             Command::Describe { asker, reply_to } => reply_to.send(self.describe(asker)),
-            Command::HubEmpty { worker, subscribed } => self.audience.hub_empty(worker, subscribed),
+            Command::HubEmpty {
+                worker,
+                incarnation,
+                subscribed,
+            } => self.audience.hub_empty(worker, incarnation, subscribed),
             appends => self.push_append(appends, ctx),
         }
     }
@@ -231,8 +235,12 @@ impl Room {
         let idle = self.services.config.tuning.room_idle;
         let busy = self.used.elapsed() < idle && self.state.is_some();
         let waits = !self.appends.is_empty() || !self.doubts.is_empty();
-        if busy || waits || !self.audience.is_empty() {
+        if busy || waits {
             return;
+        }
+        if !self.audience.is_empty() {
+            let workers = &self.services.workers;
+            return self.audience.ask_who_listens(workers, self.id);
         }
         let retire = RetireRoom {
             room: self.id,

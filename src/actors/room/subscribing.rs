@@ -214,6 +214,7 @@ impl Room {
         let (epoch, head) = (state.record().epoch.clone(), state.head());
         let subscribe = hub::Subscribe {
             room: self.id,
+            incarnation: self.audience.incarnation(),
             who,
             epoch,
             head,
