@@ -35,8 +35,8 @@ pub struct Lane {
     unsent_replies: Cell<usize>,
     /// Wakes the dispatcher that drains the lane.
     reader: RefCell<Option<Waker>>,
-    /// Wakes the session's input, which stands still while the lane is crowded.
-    input: RefCell<Option<Waker>>,
+    /// Wakes those who stand still while the lane is crowded: the session's input, a `resume`.
+    input: RefCell<Vec<Waker>>,
     /// Pieces that the socket has taken.
     taken: Cell<u64>,
     /// How many it had taken when that was last looked at and had changed, and when.
@@ -130,7 +130,22 @@ impl Lane {
 
     /// Wakes this once the lane is no longer crowded.
     pub fn wake_when_sent(&self, waker: &Waker) {
-        *self.input.borrow_mut() = Some(waker.clone());
+        let mut input = self.input.borrow_mut();
+        if !input.iter().any(|other| other.will_wake(waker)) {
+            input.push(waker.clone());
+        }
+    }
+
+    /// Waits until the lane is not crowded.
+    pub async fn has_room(&self) {
+        std::future::poll_fn(|cx| {
+            if self.is_crowded() {
+                self.wake_when_sent(cx.waker());
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// The room with the most unsent bytes.
@@ -268,10 +283,8 @@ impl Stream for Outbound {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let lane = &self.0;
         if let Some(bytes) = lane.pop() {
-            if !lane.is_crowded()
-                && let Some(input) = lane.input.borrow_mut().take()
-            {
-                input.wake();
+            if !lane.is_crowded() {
+                lane.input.take().into_iter().for_each(Waker::wake);
             }
             return Poll::Ready(Some(Ok(bytes)));
         }
@@ -337,6 +350,26 @@ mod tests {
         assert_eq!(lane.queue.borrow().len(), 2);
         lane.drop_room(TEA);
         assert_eq!(lane.unsent_replies.get(), 20);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_goes_on_when_something_was_sent() {
+        let lane = Lane::new();
+        lane.has_room().await;
+        lane.reply(frame(MAX_UNSENT_BYTES));
+        lane.reply(frame(1));
+        let mut outbound = Outbound(lane.clone());
+        let sent = std::cell::Cell::new(false);
+        let waiting = async {
+            lane.has_room().await;
+            assert!(sent.get(), "it was crowded");
+        };
+        let sending = async {
+            sent.set(true);
+            std::future::poll_fn(|cx| Pin::new(&mut outbound).poll_next(cx)).await
+        };
+        let ((), taken) = tokio::join!(waiting, sending);
+        assert!(taken.is_some());
     }
 
     #[test]

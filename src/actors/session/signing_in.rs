@@ -246,6 +246,8 @@ impl Resumption<'_> {
     /// Goes on from a position: pages of the log until the room's newest events reach.
     async fn resume(&self, mut position: Position) -> Result<()> {
         loop {
+            // A client that asks for much and reads nothing waits for itself.
+            self.lane.has_room().await;
             let from = From::Resume(position.clone());
             let (asker, who) = (self.asker, self.who);
             let subscribing = self
