@@ -9,7 +9,7 @@ use crate::failpoint;
 use crate::ids::RoomId;
 
 /// How long a node that stops goes on writing rooms in which others append.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 impl WriteBack {
     /// What is looked after from time to time.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::super::sweeping::GRACE;
 use super::super::{Limits, Survived};
 use super::fakes::{LIFE, Take, World, quick, until};
-use super::{event_in, seqs};
+use super::{event_in, events_in, seqs};
 use crate::db::Placed;
 use crate::ids::{RoomId, Seq};
 use crate::protocol::{ErrorCode, EventKind};
@@ -277,7 +278,18 @@ async fn stopping_does_not_wait_for_those_who_go_on() {
         world.holds().await.counts.swept == 1
     })
     .await;
+    let begun = Instant::now();
     world.flush().await.unwrap();
+    assert!(begun.elapsed() >= GRACE, "they had no time");
+    // It goes on with what it has adopted, as long as it lives.
+    let late = events_in(room, 2..=9);
+    let late = late.into_iter().map(|event| (event.seq(), event));
+    {
+        let mut state = world.hot.state();
+        state.rooms.get_mut(&room).unwrap().log.extend(late);
+    }
+    world.settled(room).await;
+    assert_eq!(world.holds().await.counts.swept, 1);
 }
 
 /// One random thing that happens.
