@@ -298,3 +298,28 @@ fn what_was_written_though_its_answer_was_lost_is_shown_however_often_reading_fa
         assert_eq!(stage.log.failing.load(Ordering::Relaxed), 0);
     });
 }
+
+#[test]
+fn what_somebody_may_only_as_a_member_waits_for_their_join() {
+    for elsewhere in [vec![], vec![bob(EventKind::Kick)]] {
+        System::new().block_on(async {
+            let stage = Stage::set(0).await;
+            // With this, the first try of the join is refused as stale.
+            *stage.log.first.lock().unwrap() = elsewhere;
+            let asker = Asker {
+                user: UserId::from_raw(3),
+                role: UserRole::User,
+            };
+            let room = stage.services.room(stage.room);
+            let joined = room.ask(|reply_to| Command::Join { asker, reply_to });
+            let seq = Seq(1);
+            let read = room.ask(|reply_to| Command::Read {
+                asker,
+                seq,
+                reply_to,
+            });
+            read.await.unwrap();
+            assert!(!joined.await.unwrap().already);
+        });
+    }
+}

@@ -67,6 +67,13 @@ impl Appends {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
+    /// Has something of theirs no place yet?
+    pub(super) fn holds(&self, asker: UserId) -> bool {
+        let waiting = self.waiting.iter().map(|it| &it.command);
+        let mut all = waiting.chain(self.in_flight.iter().map(|it| &it.command));
+        all.any(|command| command.asker() == Some(asker))
+    }
+
     /// Decides what to append now. Commands that need nothing, or may not for certain, are
     /// answered.
     pub(super) fn plan(&mut self, state: &RoomState, now: i64) -> Plan {

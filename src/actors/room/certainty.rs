@@ -97,6 +97,7 @@ impl Room {
                     .for_each(|command| command.refuse(error.clone())),
             }
             room.read_head(ctx);
+            room.go_on_with_held(ctx);
         }));
     }
 

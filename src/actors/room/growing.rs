@@ -52,6 +52,9 @@ impl Room {
             self.make_sure(command, ctx);
         }
         if drafts.is_empty() {
+            if self.appends.is_empty() {
+                self.go_on_with_held(ctx);
+            }
             return;
         }
         let append = Append {
@@ -65,16 +68,16 @@ impl Room {
             .registry
             .try_send(registry::Append { append, reply_to });
         if sent.is_err() {
-            return self.appends.fail(&Error::overloaded(RETRY_AFTER_MS));
+            self.appends.fail(&Error::overloaded(RETRY_AFTER_MS));
+            return self.go_on_with_held(ctx);
         }
-        ctx.spawn(
-            answer
-                .into_actor(self)
-                .map(move |appended, room, ctx| match appended {
-                    Ok(appended) => room.appended(appended, drafts, ctx),
-                    Err(error) => room.appends.fail(&error),
-                }),
-        );
+        ctx.spawn(answer.into_actor(self).map(move |appended, room, ctx| {
+            match appended {
+                Ok(appended) => room.appended(appended, drafts, ctx),
+                Err(error) => room.appends.fail(&error),
+            }
+            room.go_on_with_held(ctx);
+        }));
     }
 
     fn appended(&mut self, appended: Appended, drafts: Vec<Draft>, ctx: &mut Context<Self>) {
@@ -112,6 +115,7 @@ impl Room {
                 Err(error) => room.appends.fail(&error),
             }
             room.append(ctx);
+            room.go_on_with_held(ctx);
         }));
     }
 

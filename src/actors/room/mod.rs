@@ -13,6 +13,7 @@ mod certainty;
 mod command;
 mod growing;
 mod looking;
+mod order;
 mod pages;
 mod state;
 mod subscribing;
@@ -63,6 +64,8 @@ pub struct Room {
     early: BTreeMap<Seq, Event>,
     /// Commands that wait until the head of the log is known for sure.
     doubts: Doubts,
+    /// Commands that wait for what the same people sent before.
+    held: Vec<Command>,
     /// When a command last came.
     used: Instant,
     /// Commands handled, for [`RetireRoom`].
@@ -85,6 +88,7 @@ impl Room {
             refilling: Task::default(),
             early: BTreeMap::new(),
             doubts: Doubts::default(),
+            held: Vec::new(),
             used: Instant::now(),
             handled: 0,
         })
@@ -166,6 +170,9 @@ impl Room {
     fn handle_command(&mut self, command: Command, ctx: &mut Context<Self>) {
         if self.state.is_none() {
             return command.refuse(self.absent.clone());
+        }
+        if self.waits_for_own(&command) {
+            return self.hold(command);
         }
         if self.is_in_doubt(&command) {
             return self.make_sure(command, ctx);
@@ -274,6 +281,9 @@ impl Actor for Room {
     fn stopped(&mut self, ctx: &mut Context<Self>) {
         self.appends.fail(&Error::unavailable());
         self.doubts.refuse(&Error::unavailable());
+        for command in self.held.drain(..) {
+            command.refuse(Error::unavailable());
+        }
         let _ = ctx;
         send_always(&self.services.registry, registry::RoomDown(self.id));
     }
