@@ -4,15 +4,19 @@
 
 mod client_id;
 mod codes;
+pub mod doorbell;
 pub mod envelope;
 mod event;
 mod frame;
+mod parsing;
 mod reply;
+pub mod stored;
 
 pub use client_id::ClientId;
 pub use codes::{CloseCode, ErrorCode, Retry};
 pub use event::{Draft, Entry, Event, EventKind, MemberChange, Place, Voided};
 pub use frame::*;
+pub use parsing::{check_text, page_size, parse};
 pub use reply::*;
 
 /// Most events in one frame or page.

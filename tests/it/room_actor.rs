@@ -18,7 +18,7 @@ use madang::error::{Error, Result};
 use madang::identity::{Identities, Tokens};
 use madang::ids::{Epoch, RoomId, Seq, UserId};
 use madang::limits::Rates;
-use madang::protocol::envelope::Ephemeral;
+use madang::protocol::doorbell::Ephemeral;
 use madang::protocol::{ClientId, Draft, ErrorCode, Event, EventKind, MemberChange};
 use madang::settings::Settings;
 use tokio::sync::mpsc;

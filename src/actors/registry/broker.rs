@@ -24,7 +24,7 @@ use crate::actors::Pending;
 use crate::db::{Append, Appended, Range, Select};
 use crate::ids::{Epoch, RoomId, Seq};
 use crate::protocol::Event;
-use crate::protocol::envelope::Ephemeral;
+use crate::protocol::doorbell::Ephemeral;
 
 /// The log of every room, and the doorbells. See the module for what it promises.
 pub trait Broker: Send + Sync {

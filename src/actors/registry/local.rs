@@ -15,7 +15,7 @@ use crate::actors::{Pending, Reply};
 use crate::db::{Append, Appended, Db, Fate, Range, Select, new_events};
 use crate::error::Error;
 use crate::ids::{Epoch, RoomId, Seq};
-use crate::protocol::envelope::Ephemeral;
+use crate::protocol::doorbell::Ephemeral;
 use crate::protocol::{Event, MAX_EVENTS};
 
 /// When a sender may try again who met a full mailbox.

@@ -9,7 +9,7 @@ use crate::actors::room::Room;
 use crate::actors::user::User;
 use crate::db::{self, Appended, Mark};
 use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
-use crate::protocol::envelope::Ephemeral;
+use crate::protocol::doorbell::Ephemeral;
 use crate::protocol::{Event, Presence};
 
 /// Drafts for a room's log (see [`super::Broker::append`]).

@@ -11,7 +11,8 @@ use crate::actors::persistence::write_back::Landed;
 use crate::actors::{room, send_always, user};
 use crate::db::Mark;
 use crate::ids::{Epoch, RoomId, UserId};
-use crate::protocol::envelope::{Envelope, Ephemeral, Payload, PresenceChange};
+use crate::protocol::doorbell::Ephemeral;
+use crate::protocol::envelope::{Envelope, Payload, PresenceChange};
 
 /// A room's log is over: another epoch begins.
 #[derive(Message, Debug)]

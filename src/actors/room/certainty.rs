@@ -10,7 +10,7 @@ use super::{Reply, Room};
 use crate::actors::{Refuse, registry};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, UserId};
-use crate::protocol::envelope::Ephemeral;
+use crate::protocol::doorbell::Ephemeral;
 use crate::protocol::{Event, MAX_EVENTS, Presence};
 
 /// Most commands that wait for a reading.

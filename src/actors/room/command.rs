@@ -10,7 +10,7 @@ use crate::actors::{Refuse, Reply};
 use crate::db::{Range, Role, Select};
 use crate::error::Error;
 use crate::ids::{Epoch, Seq, UserId};
-use crate::protocol::envelope::Ephemeral;
+use crate::protocol::doorbell::Ephemeral;
 use crate::protocol::{ClientId, Entry, Event, MemberView, Place, Position, Presence, Ref};
 
 /// A request to a room, with who asks.

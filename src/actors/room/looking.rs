@@ -10,7 +10,7 @@ use crate::db::Mark;
 use crate::error::Result;
 use crate::ids::{Seq, UserId};
 use crate::protocol::Presence;
-use crate::protocol::envelope::Ephemeral;
+use crate::protocol::doorbell::Ephemeral;
 
 impl Room {
     pub(super) fn read(

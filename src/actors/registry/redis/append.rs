@@ -16,7 +16,7 @@ use crate::db::{Append, Appended, Fate};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::ids::RoomId;
-use crate::protocol::envelope::encode_draft;
+use crate::protocol::stored::encode_draft;
 use crate::protocol::{Draft, Event, EventKind, Place};
 
 /// How long an append is tried before its outcome is unknown to its sender.

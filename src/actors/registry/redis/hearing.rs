@@ -18,7 +18,8 @@ use crate::actors::send_always;
 use crate::failpoint;
 use crate::ids::{Epoch, RoomId};
 use crate::protocol::Event;
-use crate::protocol::envelope::{self, Envelope, RoomNews};
+use crate::protocol::doorbell::{RoomNews, decode_news};
+use crate::protocol::envelope::{Envelope, Payload};
 
 /// Where things go that come from Redis.
 pub struct Subscribers {
@@ -82,7 +83,7 @@ impl BrokerSubscriber {
             return;
         }
         inner.counts.rings.fetch_add(1, Ordering::Relaxed);
-        let (at, news) = match envelope::decode_news(room, bytes) {
+        let (at, news) = match decode_news(room, bytes) {
             Ok(news) => news,
             Err(malformed) => return inner.count_malformed("a doorbell", &malformed),
         };
@@ -149,7 +150,7 @@ impl BrokerSubscriber {
             Ok(envelope) => envelope,
             Err(malformed) => return self.0.count_malformed(channel, &malformed),
         };
-        if let envelope::Payload::Life { .. } = &envelope.payload {
+        if let Payload::Life { .. } = &envelope.payload {
             self.0.fence_noticed.notify_one();
         }
         let Some(subscribers) = self.0.subscribers.get() else {

@@ -51,7 +51,8 @@ use crate::actors::{Pending, Reply, send_always};
 use crate::db::{Append, Appended, Db};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, RoomId, Seq};
-use crate::protocol::envelope::{self, Envelope, Ephemeral};
+use crate::protocol::doorbell::{At, Ephemeral, encode_ephemeral};
+use crate::protocol::envelope::{Envelope, Payload};
 use crate::protocol::{Event, MAX_EVENTS};
 
 /// How long a reading waits for a life of Redis that is just beginning.
@@ -179,7 +180,7 @@ impl RedisBroker {
     }
 
     /// Sends an envelope to one node, or to all.
-    pub async fn send(&self, to: Option<&str>, payload: envelope::Payload) -> Result<()> {
+    pub async fn send(&self, to: Option<&str>, payload: Payload) -> Result<()> {
         self.0.send(to, payload).await
     }
 }
@@ -245,7 +246,7 @@ impl Inner {
         }
     }
 
-    async fn send(&self, to: Option<&str>, payload: envelope::Payload) -> Result<()> {
+    async fn send(&self, to: Option<&str>, payload: Payload) -> Result<()> {
         let channel = to.map_or_else(|| keys::ALL.to_owned(), keys::node_channel);
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(channel).arg(self.envelope(payload)?);
@@ -253,7 +254,7 @@ impl Inner {
     }
 
     /// The text of an envelope from this node.
-    fn envelope(&self, payload: envelope::Payload) -> Result<String> {
+    fn envelope(&self, payload: Payload) -> Result<String> {
         let envelope = Envelope {
             node: self.node.id.clone(),
             generation: self.node.generation.clone(),
@@ -327,11 +328,11 @@ impl Broker for RedisBroker {
 
     fn pass(&self, room: RoomId, epoch: &Epoch, ephemeral: &Ephemeral) {
         let inner = self.0.clone();
-        let at = envelope::At {
+        let at = At {
             life: inner.life().name.to_string(),
             epoch: epoch.clone(),
         };
-        let Ok(text) = envelope::encode_ephemeral(&at, ephemeral) else {
+        let Ok(text) = encode_ephemeral(&at, ephemeral) else {
             return;
         };
         let mut publish = redis::cmd("PUBLISH");

@@ -5,7 +5,7 @@ use redis::Value;
 use super::link::Fault;
 use crate::ids::RoomId;
 use crate::protocol::Event;
-use crate::protocol::envelope::decode_event;
+use crate::protocol::stored::decode_event;
 
 /// Whatever it is.
 pub(super) fn ignored(_: Value) -> Result<(), Fault> {
