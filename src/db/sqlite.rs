@@ -28,6 +28,8 @@ pub(super) mod inserting;
 pub(super) mod lives;
 #[path = "queries/logins.rs"]
 pub(super) mod logins;
+#[path = "queries/matching.rs"]
+pub(super) mod matching;
 #[path = "queries/rooms.rs"]
 pub(super) mod rooms;
 #[path = "queries/settings.rs"]

@@ -6,8 +6,9 @@ use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
+use super::matching::containing;
 use super::{Conn, events, read, write};
-use crate::db::models::{EventRow, FoldRow, MemberRow, RoomRow, containing};
+use crate::db::models::{EventRow, FoldRow, MemberRow, RoomRow};
 use crate::db::schema::{events as entries, members, mentions, rooms};
 use crate::db::{
     LoadedRoom, MemberRecord, Membership, NewRoom, Range, RoomKind, RoomRecord, SeedRecord, Select,

@@ -2,8 +2,9 @@
 
 use diesel::prelude::*;
 
+use super::matching::containing;
 use super::{Conn, write};
-use crate::db::models::{UserRow, containing};
+use crate::db::models::UserRow;
 use crate::db::schema::{logins, members, user_revisions, users};
 use crate::db::{StoreError, UserPatch, UserRecord, UserRole, UserStatus};
 use crate::ids::UserId;
