@@ -4,7 +4,7 @@
 //! goes through [`RoomView`]; what no rule consumes waits in `pending`.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Map, Value, json};
@@ -17,12 +17,15 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use super::checker::Published;
-use super::view::{RoomView, number};
+use super::draft::Draft;
+use super::seconds;
+use super::view::RoomView;
 use super::wait::Deadline;
-use super::{new_client_id, seconds};
 
-/// Longest wait for anything that has to come.
+/// Longest silence of a node.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for one thing that has to come, whatever else comes meanwhile.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Most frames that may wait for a test to ask for them.
 const MOST_PENDING: usize = 100_000;
 /// Most frames that are kept to explain a failure.
@@ -194,7 +197,9 @@ impl WsClient {
     }
 
     async fn try_answer(&mut self, reference: u64) -> Option<Result<Value, Refusal>> {
-        let frame = self.try_find(|frame| frame["ref"] == reference).await?;
+        let what = format!("the answer to {reference}");
+        let fits = |frame: &Value| frame["ref"] == reference;
+        let frame = self.try_find_the(&what, fits).await?;
         if frame["type"] != "error" {
             return Some(Ok(frame));
         }
@@ -306,14 +311,18 @@ impl WsClient {
 
     /// Reads until the stream of the room has reached this place.
     pub async fn catch_up(&mut self, room: &str, seq: u64) {
+        let (mut before, mut since) = (0, Instant::now());
         while self.view(room).last < seq {
             let view = self.view(room);
+            if view.last != before {
+                (before, since) = (view.last, Instant::now());
+            }
             assert!(
                 view.subscribed,
                 "waiting for {seq} without a subscription: {:?}",
                 view.gaps
             );
-            self.read()
+            self.read_since(since, &format!("event {seq} after {before}"))
                 .await
                 .unwrap_or_else(|| panic!("closed while waiting for {seq}"));
         }
@@ -333,7 +342,7 @@ impl WsClient {
 
     /// The next frame that fits; others keep waiting.
     pub async fn find(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let found = self.try_find(fits).await;
+        let found = self.try_find_the(what, fits).await;
         found.unwrap_or_else(|| {
             panic!(
                 "closed ({:?}) while waiting for {what}: {:?}",
@@ -344,13 +353,17 @@ impl WsClient {
 
     /// The same; `None` when the connection is over before.
     pub async fn try_find(&mut self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
-        let mut looked_at = 0;
+        self.try_find_the("a frame", fits).await
+    }
+
+    async fn try_find_the(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        let (since, mut looked_at) = (Instant::now(), 0);
         loop {
             if let Some(place) = self.pending.iter().skip(looked_at).position(&fits) {
                 return self.pending.remove(looked_at + place);
             }
             looked_at = self.pending.len();
-            self.read().await?;
+            self.read_since(since, what).await?;
         }
     }
 
@@ -367,7 +380,8 @@ impl WsClient {
 
     /// Reads to the end and gives the close code; 1006 when there was none.
     pub async fn closed(&mut self) -> u16 {
-        while self.read().await.is_some() {}
+        let since = Instant::now();
+        while self.read_since(since, "the end").await.is_some() {}
         self.close.unwrap_or(1006)
     }
 
@@ -375,6 +389,17 @@ impl WsClient {
     pub async fn close(mut self) {
         let _ = self.socket.close(None::<CloseFrame>).await;
         self.closed().await;
+    }
+
+    /// Reads one message for somebody who has waited for something `since` then. A socket that
+    /// only beats is not silent, so that silence alone would never end the wait.
+    async fn read_since(&mut self, since: Instant, what: &str) -> Option<()> {
+        assert!(
+            since.elapsed() < PATIENCE,
+            "{what} has not come within {PATIENCE:?}; waiting: {:?}",
+            self.pending
+        );
+        self.read().await
     }
 
     /// Reads one message; `None` when the connection is over. Events and what else belongs to
@@ -442,48 +467,4 @@ pub fn upgrade(address: &str) -> Request {
     format!("ws://{address}/v1/ws")
         .into_client_request()
         .expect("a URL")
-}
-
-/// A message before it has its place. Repeated as it is until somebody acknowledges it.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    pub room: String,
-    pub client_id: String,
-    pub text: String,
-}
-
-impl Draft {
-    pub fn new(room: &str, text: &str) -> Self {
-        Self {
-            room: room.to_owned(),
-            client_id: new_client_id(),
-            text: text.to_owned(),
-        }
-    }
-
-    pub fn frame(&self) -> Value {
-        json!({
-            "type": "publish",
-            "room": self.room,
-            "client_id": self.client_id,
-            "body": {"text": self.text},
-        })
-    }
-
-    /// What the ack promises.
-    pub fn acked(self, user: &str, ack: &Value) -> Published {
-        assert_eq!(ack["type"], "ack", "{ack}");
-        assert_eq!(ack["room"], self.room, "{ack}");
-        assert_eq!(ack["client_id"], self.client_id, "{ack}");
-        Published {
-            epoch: ack["epoch"].as_str().expect("an epoch").to_owned(),
-            seq: number(ack, "seq"),
-            at: number(ack, "at"),
-            duplicate: ack["duplicate"] == true,
-            from: user.to_owned(),
-            room: self.room,
-            client_id: self.client_id,
-            text: self.text,
-        }
-    }
 }

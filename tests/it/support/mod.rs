@@ -5,6 +5,7 @@ mod checker;
 mod client;
 mod cluster;
 mod doors;
+mod draft;
 mod embedded;
 mod node;
 mod postgres;
@@ -24,9 +25,10 @@ pub use balancer::Balancer;
 pub use checker::{
     History, Published, assert_all_told, assert_clean, judge, read_history, read_log,
 };
-pub use client::{Draft, Refusal, WsClient, upgrade};
+pub use client::{Refusal, WsClient, upgrade};
 pub use cluster::{Cluster, Setup, Wires};
 pub use doors::Doors;
+pub use draft::Draft;
 pub use embedded::EmbeddedNode;
 pub use node::TestNode;
 pub use postgres::Postgres;

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::client::Draft;
+use super::draft::Draft;
 use super::wait::Deadline;
 use super::{Claims, Doors, Published, TestNode, WsClient, seconds, sign};
 
