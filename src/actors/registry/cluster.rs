@@ -201,7 +201,8 @@ impl Registry {
         );
     }
 
-    /// What was said while a connection was away is lost: revocations stand in the database.
+    /// What was said while a connection was away is lost: revocations and memberships stand in the
+    /// database.
     fn recheck_after_cut(&mut self, ctx: &mut Context<Self>) {
         let cut = self
             .cluster
@@ -211,6 +212,7 @@ impl Registry {
             return;
         }
         self.recheck_everybody();
+        self.reread_everybody();
         let rooms = self.interest.rooms().collect();
         self.compare_heads(rooms, ctx);
         self.order(Order::ReloadSettings);
@@ -339,12 +341,12 @@ impl Registry {
     }
 
     /// Everybody whose membership changed is told, wherever they are.
-    pub(super) fn membership_landed(&self, event: &Event) {
+    pub(super) fn membership_landed(&mut self, event: &Event) {
         let Ok(change) = serde_json::from_str::<MemberChange>(&event.draft.body) else {
             return;
         };
         let (user, room, by) = (change.user, event.room, event.draft.from);
-        self.tell_user(user, user::Command::MembershipChanged { room, by });
+        self.tell_membership(user, room, by);
         self.send_to_nodes_of(user, &Payload::MembershipChanged { user, room, by });
     }
 }

@@ -166,14 +166,7 @@ impl Interest {
         if let Some(person) = self.people.get_mut(&user) {
             person.rooms.remove(&room);
         }
-        if let Some(dirty) = self.dirty.get_mut(&user) {
-            dirty.remove(&room);
-        }
-        let Some(watched) = self.rooms.get_mut(&room) else {
-            return false;
-        };
-        watched.here.remove(&user);
-        watched.loud.remove(&user);
+        self.silence(user, room);
         self.forget_if_unwanted(room)
     }
 

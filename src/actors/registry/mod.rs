@@ -20,9 +20,10 @@ mod message;
 mod people;
 pub mod redis;
 mod remote;
+mod rereading;
 mod senders;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ use crate::db;
 use crate::identity::Identities;
 use crate::ids::{Epoch, RoomId, Seq, UserId};
 use crate::protocol::envelope::Payload;
-use crate::protocol::{Event, MAX_EVENTS, MemberChange, Presence};
+use crate::protocol::{Event, MAX_EVENTS, Presence};
 
 /// Messages that may wait for the registry.
 const MAILBOX: usize = 65_536;
@@ -69,6 +70,8 @@ pub struct Registry {
     refilling: HashSet<RoomId>,
     /// Loaded rooms that were too busy to hear of new events.
     behind: HashSet<RoomId>,
+    /// People whose rooms have to be read again.
+    to_reread: BTreeSet<UserId>,
     /// The other nodes; `None` when there are none.
     cluster: Option<Cluster>,
 }
@@ -101,6 +104,7 @@ impl Registry {
             users: HashMap::new(),
             refilling: HashSet::new(),
             behind: HashSet::new(),
+            to_reread: BTreeSet::new(),
             cluster,
         }
     }
@@ -126,7 +130,7 @@ impl Registry {
             let changes = events
                 .iter()
                 .filter(|event| event.draft.kind.changes_membership());
-            changes.for_each(|event| self.tell_member(event));
+            changes.for_each(|event| self.membership_landed(event));
         }
         if let Some(loaded) = self.rooms.get(&room)
             && loaded.try_send(room::Deliver { epoch, events }).is_err()
@@ -134,21 +138,6 @@ impl Registry {
             // What was counted here is not asked of the log again: the room has to be told.
             log::debug!("room={room} is busy, a ring was lost");
             self.behind.insert(room);
-        }
-    }
-
-    /// Somebody who is connected here joined, left or was removed.
-    fn tell_member(&self, event: &Event) {
-        let Ok(change) = serde_json::from_str::<MemberChange>(&event.draft.body) else {
-            return;
-        };
-        if let Some(user) = self.users.get(&change.user) {
-            let by = event.draft.from;
-            let command = user::Command::MembershipChanged {
-                room: event.room,
-                by,
-            };
-            tell(user, user::News::Command(command));
         }
     }
 
@@ -220,11 +209,13 @@ impl Registry {
     }
 }
 
-/// Tells a user something; a full mailbox loses it, as news are absolute.
-fn tell(user: &Addr<User>, news: user::News) {
-    if user.try_send(news).is_err() {
+/// Tells a user something; a full mailbox loses it, as news are absolute. False when it did.
+fn tell(user: &Addr<User>, news: user::News) -> bool {
+    let told = user.try_send(news).is_ok();
+    if !told {
         log::debug!("a user is busy, news were lost");
     }
+    told
 }
 
 impl Actor for Registry {
@@ -232,7 +223,10 @@ impl Actor for Registry {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.keep_in_touch(ctx);
-        ctx.run_interval(NEWS_INTERVAL, |registry, _| registry.tell_news());
+        ctx.run_interval(NEWS_INTERVAL, |registry, _| {
+            registry.tell_news();
+            registry.reread_some();
+        });
         ctx.run_interval(COMPARE_INTERVAL, |registry, ctx| {
             registry.tell_behind();
             if registry.broker.may_have_missed() {

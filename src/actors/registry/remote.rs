@@ -96,7 +96,7 @@ impl Handler<EpochEnded> for Registry {
             let _ = address.try_send(room::EpochEnded { epoch });
         }
         for user in self.interest.restart(room) {
-            self.tell_user(user, user::Command::MembershipChanged { room, by: user });
+            self.tell_membership(user, room, user);
         }
     }
 }
@@ -151,8 +151,7 @@ impl Registry {
                 self.hear_people(envelope, *number, changes, ctx)
             }
             Payload::MembershipChanged { user, room, by } => {
-                let (room, by) = (*room, *by);
-                self.tell_user(*user, user::Command::MembershipChanged { room, by });
+                self.tell_membership(*user, *room, *by);
             }
             Payload::Revoke {
                 user,
@@ -269,7 +268,8 @@ impl Registry {
 impl Handler<WasAway> for Registry {
     type Result = ();
 
-    fn handle(&mut self, _: WasAway, _: &mut Context<Self>) {
+    fn handle(&mut self, _: WasAway, ctx: &mut Context<Self>) {
+        self.reread_when_known_again(ctx);
         let everybody: Vec<_> = self.interest.everybody().collect();
         let Some(cluster) = self.cluster.as_mut() else {
             return;

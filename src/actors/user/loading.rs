@@ -183,6 +183,8 @@ impl User {
             {
                 let data = json!({ "room": room, "name": name, "from": by });
                 user.notify(AccountNotice::Invited, data);
+                // What was written between the invitation and this reading rings no more.
+                user.tell_unread(room);
             }
         }));
     }

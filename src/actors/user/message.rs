@@ -72,6 +72,8 @@ pub enum Command {
     },
     /// What other nodes said may have been lost: are their sign-ins still good?
     Recheck,
+    /// The same of their rooms: which are theirs?
+    ReadRoomsAgain,
     /// A frame for all of their devices.
     Notify {
         /// The frame, as JSON.
@@ -105,6 +107,7 @@ impl Refuse for Command {
             | Command::Marked { .. }
             | Command::Revoke { .. }
             | Command::Recheck
+            | Command::ReadRoomsAgain
             | Command::Notify { .. } => log::debug!("a user was not told something: {error}"),
         }
     }

@@ -9,6 +9,7 @@
 mod checking;
 mod loading;
 mod message;
+mod rereading;
 mod restoring;
 mod rooms;
 mod telling;
@@ -22,6 +23,7 @@ use serde_json::json;
 
 use self::checking::Checking;
 pub use self::message::{Command, News};
+use self::rereading::Rereading;
 use self::restoring::EndNotice;
 pub use self::rooms::{Listing, Rooms};
 use super::directory::RetireUser;
@@ -55,6 +57,8 @@ pub struct User {
     presence_text: Option<String>,
     /// Whether their sign-ins are being checked.
     checking: Checking,
+    /// Whether it is being read which rooms are theirs.
+    rereading: Rereading,
     /// Commands handled, for [`RetireUser`].
     handled: u64,
     /// Has an earlier start of it failed, and do sockets wait that it does not know?
@@ -97,6 +101,7 @@ impl User {
             presence: Presence::Online,
             presence_text: None,
             checking: Checking::default(),
+            rereading: Rereading::default(),
             handled: 0,
             failed,
             _end: end,
@@ -278,6 +283,7 @@ impl User {
             Command::Marked { room, mark } => self.marked(room, mark, ctx),
             Command::Revoke { login, except } => self.revoke(login, except),
             Command::Recheck => self.recheck(ctx),
+            Command::ReadRoomsAgain => self.read_rooms_again(ctx),
             Command::Notify { frame } => self.tell_all(&frame),
         }
     }

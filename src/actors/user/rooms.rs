@@ -157,6 +157,21 @@ impl Rooms {
         self.0.get(&room).map(Mine::known).into_iter().collect()
     }
 
+    /// The state of a room as a change, for telling what is unread there.
+    pub fn as_change(&self, room: RoomId) -> Option<Change> {
+        let mine = self.0.get(&room)?;
+        let (own, mentions) = (mine.own_since, mine.mentions_since);
+        let Membership { room, last, .. } = &mine.membership;
+        Some(Change {
+            room: room.id,
+            head: room.head,
+            messages: room.messages,
+            own,
+            mentions,
+            last: last.clone(),
+        })
+    }
+
     /// What has happened in a room since it was read.
     pub fn change(&mut self, change: &Change) {
         let Some(mine) = self.0.get_mut(&change.room) else {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Attached, User};
 use crate::actors::registry::Change;
 use crate::actors::{hub, send_always, wire};
-use crate::ids::{LoginId, SessionId};
+use crate::ids::{LoginId, RoomId, SessionId};
 use crate::protocol::{Account, AccountNotice, CloseCode, Entry, Inbox, ServerFrame};
 
 impl User {
@@ -48,6 +48,17 @@ impl User {
         let total = self.rooms.total();
         for change in loud {
             self.tell_inbox(change, total);
+        }
+    }
+
+    /// Tells of a room that is new in their list, if anything is unread there.
+    pub(super) fn tell_unread(&self, room: RoomId) {
+        let unread = self
+            .rooms
+            .unread(room)
+            .is_some_and(|(unread, _)| unread > 0);
+        if let Some(change) = self.rooms.as_change(room).filter(|_| unread) {
+            self.tell_inbox(&change, self.rooms.total());
         }
     }
 

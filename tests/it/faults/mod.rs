@@ -1,6 +1,7 @@
 //! Real clusters, hurt in every way that `docs/OPERATIONS.md` promises to survive, under the load
 //! of real clients, and judged afterwards. `make faults` runs the long form.
 
+mod added;
 mod alone;
 mod joins;
 mod judged;
