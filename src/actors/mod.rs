@@ -30,5 +30,6 @@ pub mod wire;
 pub use notices::tell_notices;
 pub use resigning::{leave_every_room, leave_what_is_left, sweep_resigned};
 pub use services::{
-    Cluster, Handle, Pending, Refuse, Reply, Services, Worker, Workers, context, send_always,
+    Cluster, Handle, Pending, Placed, Refuse, Reply, Services, Worker, Workers, context,
+    send_always,
 };

@@ -27,8 +27,7 @@ pub async fn leave_every_room(services: &Services, user: UserId) -> Result<()> {
 
 async fn leave(services: &Services, room: RoomId, user: UserId) -> Result<()> {
     let resign = |reply_to| room::Command::Resign { user, reply_to };
-    let left = services.room(room).ask(resign).await?;
-    services.in_database(room, left).await
+    services.commit(room, resign).await.map(drop)
 }
 
 /// The same for somebody whose account has just ended: at once, and again a little later, as

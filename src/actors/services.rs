@@ -133,7 +133,7 @@ impl Services {
 
     /// Waits until everything up to this place is in the database: what one writes over
     /// REST, one reads. `unavailable` when it cannot get there in time.
-    pub fn in_database(&self, room: RoomId, seq: Seq) -> Pending<()> {
+    fn in_database(&self, room: RoomId, seq: Seq) -> Pending<()> {
         if !self.is_shared() {
             return Box::pin(std::future::ready(Ok(())));
         }
@@ -146,6 +146,20 @@ impl Services {
         match self.registry.try_send(asked) {
             Ok(()) => answer,
             Err(_) => Box::pin(std::future::ready(Err(Error::unavailable()))),
+        }
+    }
+
+    /// Has a room write something, and waits until that is in the database.
+    pub fn commit<T: Placed + Send + 'static>(
+        &self,
+        room: RoomId,
+        command: impl FnOnce(Reply<T>) -> room::Command,
+    ) -> impl Future<Output = Result<T>> {
+        let written = self.room(room).ask(command);
+        async move {
+            let written = written.await?;
+            self.in_database(room, written.seq()).await?;
+            Ok(written)
         }
     }
 
@@ -191,8 +205,7 @@ impl Services {
             members,
             reply_to,
         };
-        let seq = self.room(room).ask(found).await?;
-        self.in_database(room, seq).await?;
+        self.commit(room, found).await?;
         Ok(room)
     }
 
@@ -305,6 +318,12 @@ where
         Err(SendError::Full(message)) => command(message).refuse(Error::overloaded(RETRY_AFTER_MS)),
         Err(SendError::Closed(message)) => command(message).refuse(Error::unavailable()),
     }
+}
+
+/// An answer that says how far the log of the room is with what was asked for.
+pub trait Placed {
+    /// The newest event of it.
+    fn seq(&self) -> Seq;
 }
 
 /// A command that can be answered with an error before it was handled.

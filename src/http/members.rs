@@ -94,8 +94,7 @@ pub(super) async fn put(
         reply_to,
     };
     require_account(&services, user).await?;
-    let added = services.room(room).ask(add).await?;
-    services.in_database(room, added.seq).await?;
+    services.commit(room, add).await?;
     if let Some(role) = role {
         let set_role = |reply_to| room::Command::SetRole {
             asker,
@@ -103,8 +102,7 @@ pub(super) async fn put(
             role,
             reply_to,
         };
-        let set = services.room(room).ask(set_role).await?;
-        services.in_database(room, set).await?;
+        services.commit(room, set_role).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
@@ -132,7 +130,6 @@ pub(super) async fn remove(
             }
         }
     };
-    let removed = services.room(room).ask(remove).await?;
-    services.in_database(room, removed.seq).await?;
+    services.commit(room, remove).await?;
     Ok(HttpResponse::NoContent().finish())
 }

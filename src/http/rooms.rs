@@ -274,8 +274,7 @@ pub(super) async fn join(
     services.rates.joins.check(&who.user)?;
     let asker = asker(&who);
     let join = |reply_to| room::Command::Join { asker, reply_to };
-    let joined = services.room(*room).ask(join).await?;
-    services.in_database(*room, joined.seq).await?;
+    let joined = services.commit(*room, join).await?;
     Ok(HttpResponse::Ok().json(Joined::of(*room, joined)))
 }
 
@@ -290,8 +289,7 @@ pub(super) async fn leave(
     services.rates.joins.check(&who.user)?;
     let asker = asker(&who);
     let leave = |reply_to| room::Command::Leave { asker, reply_to };
-    let left = services.room(*room).ask(leave).await?;
-    services.in_database(*room, left.seq).await?;
+    services.commit(*room, leave).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -328,8 +326,7 @@ async fn apply(
         change,
         reply_to,
     };
-    let changed = services.room(room).ask(change).await?;
-    services.in_database(room, changed).await
+    services.commit(room, change).await.map(drop)
 }
 
 /// A change whose texts and numbers can be stored and shown.

@@ -6,7 +6,7 @@ use actix::prelude::*;
 
 use super::state::{Asker, RoomChange};
 use crate::actors::hub::Subscriber;
-use crate::actors::{Refuse, Reply};
+use crate::actors::{Placed, Refuse, Reply};
 use crate::db::{Range, Role, Select};
 use crate::error::Error;
 use crate::ids::{Epoch, Seq, UserId};
@@ -260,6 +260,24 @@ pub struct Joined {
     pub seq: Seq,
     /// In which life of the log.
     pub epoch: Epoch,
+}
+
+impl Placed for Joined {
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+}
+
+impl Placed for Place {
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+}
+
+impl Placed for Seq {
+    fn seq(&self) -> Seq {
+        *self
+    }
 }
 
 /// Where a message stands.
