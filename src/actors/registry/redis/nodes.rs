@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::link::Fault;
@@ -38,8 +39,9 @@ impl NodeName {
     }
 }
 
-/// What a node says of itself, every two seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a node says of itself, every two seconds; also what REST and commands show of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Node)]
 pub struct Lease {
     /// Its id.
     pub id: String,
@@ -80,7 +82,7 @@ impl Lease {
 /// How much a node has to do.
 ///
 /// A node of another version may say less of itself, and lives all the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Load {
     /// Connected sockets.
