@@ -152,6 +152,9 @@ pub trait Store: Send + Sync {
     /// One of those.
     fn membership(&self, user: UserId, room: RoomId) -> Result<Option<Membership>, StoreError>;
 
+    /// Every room that somebody is or was in, with their standing there, in the order of ids.
+    fn standings(&self, user: UserId) -> Result<Vec<(RoomRecord, MemberRecord)>, StoreError>;
+
     /// Public rooms whose name contains `query`, by name, behind `after` (name and id).
     fn open_rooms(
         &self,

@@ -79,7 +79,7 @@ pub(super) struct Login {
 }
 
 impl Login {
-    fn of(login: LoginRecord, current: Option<LoginId>) -> Self {
+    pub(super) fn of(login: LoginRecord, current: Option<LoginId>) -> Self {
         Self {
             current: Some(login.id) == current,
             id: login.id,

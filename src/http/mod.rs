@@ -16,6 +16,7 @@ mod config;
 mod edge;
 mod error;
 mod explain;
+mod export;
 mod health;
 mod inbox;
 mod list;

@@ -7,7 +7,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::Document;
 use super::routes::routes;
 use super::{
-    admin, auth, common, config, explain, health, inbox, me, members, messages, nodes, rooms, users,
+    admin, auth, common, config, explain, export, health, inbox, me, members, messages, nodes,
+    rooms, users,
 };
 
 /// What tokens are called in the document.
@@ -23,7 +24,7 @@ const BEARER: &str = "token";
     paths(
         auth::sign_up, auth::guest, auth::sign_in, auth::refresh, auth::sign_out,
         me::get, me::change, me::resign, me::logins, me::end_login, me::end_all_logins,
-        inbox::get, users::get, users::search,
+        inbox::get, export::get, users::get, users::search,
         rooms::make, rooms::direct, rooms::list, rooms::get, rooms::change, rooms::close,
         rooms::join, rooms::leave, members::list, members::put, members::remove,
         messages::list, messages::events, messages::count, messages::publish, messages::read,

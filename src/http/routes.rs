@@ -11,8 +11,8 @@ use actix_web::{FromRequest, Responder, Route, guard, web};
 use super::access::{self, Access};
 use super::error::Problem;
 use super::{
-    admin, assets, auth, common, config, explain, health, inbox, me, members, messages, nodes,
-    rooms, users, ws,
+    admin, assets, auth, common, config, explain, export, health, inbox, me, members, messages,
+    nodes, rooms, users, ws,
 };
 
 /// The address of what no other route takes.
@@ -47,6 +47,7 @@ pub fn routes() -> Vec<Endpoint> {
         delete("/v1/me/sessions", SignedIn, me::end_all_logins),
         delete("/v1/me/sessions/{id}", SignedIn, me::end_login),
         get("/v1/me/inbox", SignedIn, inbox::get),
+        get("/v1/me/export", SignedIn, export::get),
         // -- people ----------------------------------------------------------------------
         get("/v1/users", Account, users::search),
         get("/v1/users/{id}", SignedIn, users::get),

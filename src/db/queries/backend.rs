@@ -5,8 +5,8 @@ use diesel::r2d2::{ConnectionManager, PooledConnection};
 use super::{Conn, append, events, lives, logins, rooms, settings, users, write_back};
 use crate::db::lock::Holder;
 use crate::db::{
-    Append, Appended, LoadedRoom, LoginRecord, Mark, Membership, NewRoom, Placed, Range,
-    RoomRecord, Rotation, SeedRecord, Select, SettingsRecord, Store, StoreError, UserPatch,
+    Append, Appended, LoadedRoom, LoginRecord, Mark, MemberRecord, Membership, NewRoom, Placed,
+    Range, RoomRecord, Rotation, SeedRecord, Select, SettingsRecord, Store, StoreError, UserPatch,
     UserRecord, WriteError, Written,
 };
 use crate::ids::{Epoch, LoginId, RoomId, Seq, UserId};
@@ -123,6 +123,10 @@ impl Store for Backend {
 
     fn membership(&self, user: UserId, room: RoomId) -> Result<Option<Membership>, StoreError> {
         self.read(|conn| rooms::membership(conn, user, room))
+    }
+
+    fn standings(&self, user: UserId) -> Result<Vec<(RoomRecord, MemberRecord)>, StoreError> {
+        self.read(|conn| rooms::standings(conn, user))
     }
 
     fn open_rooms(

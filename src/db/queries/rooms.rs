@@ -162,6 +162,22 @@ pub(crate) fn membership(
     Ok(read_memberships(conn, user, Some(room))?.pop())
 }
 
+/// See [`crate::db::Store::standings`].
+pub(crate) fn standings(
+    conn: &mut Conn,
+    user: UserId,
+) -> Result<Vec<(RoomRecord, MemberRecord)>, StoreError> {
+    let rows = members::table
+        .inner_join(rooms::table.on(rooms::id.eq(members::room)))
+        .filter(members::user_id.eq(user.raw()))
+        .select((RoomRow::as_select(), MemberRow::as_select()))
+        .order(members::room)
+        .load::<(RoomRow, MemberRow)>(conn)?;
+    rows.into_iter()
+        .map(|(room, member)| Ok((room.try_into()?, member.try_into()?)))
+        .collect()
+}
+
 /// Two statements for however many rooms: the rooms with their newest messages, and how
 /// often each calls this person by name.
 fn read_memberships(

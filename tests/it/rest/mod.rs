@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod common;
 mod config;
+mod export;
 mod messages;
 mod metrics;
 mod rooms;
