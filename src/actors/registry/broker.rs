@@ -8,6 +8,9 @@
 //! place, for ever. An append whose basis is older than the room's newest restricting event
 //! (for a `join`: the newest change of membership) is refused, with what it had not seen.
 //!
+//! Only where the database cannot be asked whether it knows a draft is there a third way: all
+//! drafts of its sender are left out of the append, with `Fate::Unknown`.
+//!
 //! **Durable**: what was answered `Done` survives the death of any one process.
 //!
 //! **In order**: rings of one room come in the order of `seq`, each event at least once.

@@ -148,11 +148,25 @@ impl Appends {
     /// Answers those whose drafts have their fate now.
     pub(super) fn settle(&mut self, fates: &[Fate], state: &RoomState) {
         let mut fates = fates.iter().copied();
+        let mut unknown = HashSet::new();
         for planned in std::mem::take(&mut self.in_flight) {
             let own: Vec<_> = fates.by_ref().take(planned.drafts).collect();
+            if own.contains(&Fate::Unknown) {
+                unknown.insert(planned.command.asker());
+            }
             match place_of(&own) {
                 Ok((place, duplicate)) => answer(planned.command, place, duplicate, state),
                 Err(error) => planned.command.refuse(error),
+            }
+        }
+        if !unknown.is_empty() {
+            // What they repeat must not be overtaken by what they sent behind it.
+            let waiting = std::mem::take(&mut self.waiting).into_iter();
+            let (behind, rest): (Vec<_>, Vec<_>) =
+                waiting.partition(|it| unknown.contains(&it.command.asker()));
+            self.waiting = rest.into();
+            for it in behind {
+                it.command.refuse(Error::unavailable());
             }
         }
     }
@@ -262,6 +276,7 @@ fn place_of(fates: &[Fate]) -> Result<(Place, bool)> {
             ErrorCode::Conflict,
             "another message has this client_id; make a new one",
         )),
+        Some(Fate::Unknown) => Err(Error::unavailable()),
         Some(Fate::Poison) => Err(Error::bad_field("the database cannot hold this")),
         None => Err(Error::internal()),
     }
@@ -323,64 +338,4 @@ fn answer_done(command: Command, state: &RoomState) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::command::Outgoing;
-    use super::super::state::room_of;
-    use super::*;
-    use crate::actors::Reply;
-    use crate::db::UserRole;
-    use crate::protocol::ClientId;
-
-    const OWNER: UserId = UserId::from_raw(1);
-    const NEWCOMER: UserId = UserId::from_raw(2);
-
-    fn asker(user: UserId) -> Asker {
-        let role = UserRole::User;
-        Asker { user, role }
-    }
-
-    fn says(user: UserId, text: &str) -> Command {
-        Command::Publish {
-            asker: asker(user),
-            message: Outgoing {
-                client_id: ClientId::generate(),
-                body: text.into(),
-                reply_to: None,
-                thread: None,
-                mentions: Vec::new(),
-            },
-            reply_to: Reply::channel().0,
-        }
-    }
-
-    fn joins(user: UserId) -> Command {
-        Command::Join {
-            asker: asker(user),
-            reply_to: Reply::channel().0,
-        }
-    }
-
-    fn text(command: &Command) -> &str {
-        match command {
-            Command::Publish { message, .. } => &message.body,
-            _ => "joins",
-        }
-    }
-
-    #[test]
-    fn nobody_overtakes_what_they_sent_before_and_is_in_doubt() {
-        let (state, mut appends) = (room_of(OWNER), Appends::default());
-        for command in [
-            says(NEWCOMER, "first"),
-            says(OWNER, "hello"),
-            joins(NEWCOMER),
-            says(NEWCOMER, "second"),
-        ] {
-            appends.push(command, false);
-        }
-        let plan = appends.plan(&state, 0);
-        assert_eq!(plan.drafts.len(), 1, "the owner may write");
-        let doubtful: Vec<_> = plan.doubtful.iter().map(text).collect();
-        assert_eq!(doubtful, ["first", "joins", "second"]);
-    }
-}
+mod tests;

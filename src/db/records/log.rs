@@ -71,6 +71,8 @@ pub enum Fate {
     Conflict,
     /// The database refuses its content for good; nothing was appended.
     Poison,
+    /// The database cannot be asked whether it had a place already; nothing was appended now.
+    Unknown,
 }
 
 /// The events that drafts have become: those that are new in the log.
@@ -78,7 +80,7 @@ pub fn new_events(room: RoomId, drafts: Vec<Draft>, fates: &[Fate]) -> Vec<Event
     let placed = drafts.into_iter().zip(fates);
     let new = placed.filter_map(|(draft, fate)| match *fate {
         Fate::New(place) => Some(Event { room, place, draft }),
-        Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
+        Fate::Duplicate(_) | Fate::Conflict | Fate::Poison | Fate::Unknown => None,
     });
     new.collect()
 }

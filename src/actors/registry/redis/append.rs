@@ -2,9 +2,11 @@
 //!
 //! A room that Redis does not hold is seeded; an id that only the database can know is
 //! looked up there; an answer that never came is asked for again. What a caller gets is
-//! either certain or `unavailable`.
+//! either certain or `unavailable`; for those whose ids nobody can look up while the database
+//! is away, and for nobody else, it is `Unknown`.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::link::Fault;
@@ -23,12 +25,45 @@ use crate::protocol::{Draft, Event, EventKind, Place};
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Between two attempts while Redis is away.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the database may take to say which ids it knows: the room waits for it.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long it is not asked after it has not answered.
+const SILENCE: Duration = Duration::from_secs(2);
 /// When a sender may try again who met a Redis without memory.
 const RETRY_AFTER_MS: u64 = 1000;
+
+/// What an append does with drafts whose ids the database cannot be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubtful {
+    /// All drafts are appended in their order, or none.
+    FailAll,
+    /// Their senders' drafts are left out as [`Fate::Unknown`], the rest is appended: one wrong
+    /// clock must not stop a room.
+    LeaveOut,
+}
+
+/// Until when the database is not asked about ids, as it has not answered.
+#[derive(Debug, Default)]
+pub(super) struct Silence(Mutex<Option<Instant>>);
+
+impl Silence {
+    fn begin(&self) {
+        *self.until() = Some(Instant::now() + SILENCE);
+    }
+
+    fn lasts(&self) -> bool {
+        self.until().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// An append under way.
 struct Attempt<'a> {
     append: &'a Append,
+    doubtful: Doubtful,
     /// What is known of each draft; `None` still has to be appended.
     fates: Vec<Option<Fate>>,
     /// When the database was found not to know the draft's id, by Redis' clock; 0 before.
@@ -50,11 +85,12 @@ enum Step {
 
 impl Inner {
     /// See [`crate::actors::registry::Broker::append`].
-    pub(super) async fn append(&self, append: Append) -> Result<Appended> {
+    pub(super) async fn append(&self, append: Append, doubtful: Doubtful) -> Result<Appended> {
         let count = append.drafts.len();
         self.backlog.reserve(count)?;
         let mut attempt = Attempt {
             append: &append,
+            doubtful,
             fates: vec![None; count],
             checked_at: vec![0; count],
             life: None,
@@ -91,7 +127,7 @@ impl Inner {
         let repeats = append.drafts.iter().zip(fates);
         let repeats = repeats.filter_map(|(draft, fate)| match fate {
             Fate::Duplicate(place) => Some(event(append.room, *place, draft)),
-            Fate::New(_) | Fate::Conflict | Fate::Poison => None,
+            Fate::New(_) | Fate::Conflict | Fate::Poison | Fate::Unknown => None,
         });
         let events: Vec<_> = repeats.collect();
         if !events.is_empty() {
@@ -144,7 +180,7 @@ impl Inner {
                 Ok(Step::Done(Appended::Stale { newer, head }, false))
             }
             Ok(AppendReply::Ask { now, drafts }) => {
-                self.ask_database(attempt, &open, &drafts, now).await?;
+                self.look_up(attempt, &open, &drafts, now).await?;
                 Ok(Step::Again)
             }
             Ok(AppendReply::Cold { now }) => {
@@ -182,8 +218,8 @@ impl Inner {
         }
     }
 
-    /// Learns from the database which of these ids it knows.
-    async fn ask_database(
+    /// Learns from the database which of these drafts it has, or leaves them out.
+    async fn look_up(
         &self,
         attempt: &mut Attempt<'_>,
         open: &[usize],
@@ -194,6 +230,27 @@ impl Inner {
             .iter()
             .filter_map(|number| open.get(number.wrapping_sub(1)).copied())
             .collect();
+        if attempt.doubtful == Doubtful::FailAll {
+            return self.ask_database(attempt, &asked, now).await;
+        }
+        if !self.silence.lasts() {
+            let asking = self.ask_database(attempt, &asked, now);
+            match tokio::time::timeout(QUESTION_TIMEOUT, asking).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(_)) | Err(_) => self.silence.begin(),
+            }
+        }
+        attempt.leave_out(&asked);
+        Ok(())
+    }
+
+    /// Learns from the database which of these drafts it has.
+    async fn ask_database(
+        &self,
+        attempt: &mut Attempt<'_>,
+        asked: &[usize],
+        now: i64,
+    ) -> Result<()> {
         let drafts = &attempt.append.drafts;
         let ids: Vec<_> = asked
             .iter()
@@ -201,10 +258,10 @@ impl Inner {
             .collect();
         let room = attempt.append.room;
         let found = self.db.run(move |store| store.find(room, &ids)).await?;
-        for (index, found) in asked.into_iter().zip(found) {
-            attempt.checked_at[index] = now;
-            attempt.fates[index] = found.map(|(digest, place)| {
-                if digest == drafts[index].digest() {
+        for (index, found) in asked.iter().zip(found) {
+            attempt.checked_at[*index] = now;
+            attempt.fates[*index] = found.map(|(digest, place)| {
+                if digest == drafts[*index].digest() {
                     Fate::Duplicate(place)
                 } else {
                     Fate::Conflict
@@ -241,6 +298,18 @@ impl Attempt<'_> {
                 .arg(self.checked_at[*index]);
         }
         Ok(call)
+    }
+
+    /// Leaves out what the senders of these have in this append: all of it, so that nothing
+    /// overtakes what was sent before it, and what was decided as one stays one.
+    fn leave_out(&mut self, asked: &[usize]) {
+        let drafts = &self.append.drafts;
+        let senders: HashSet<_> = asked.iter().map(|index| drafts[*index].from).collect();
+        for (draft, fate) in drafts.iter().zip(&mut self.fates) {
+            if senders.contains(&draft.from) {
+                fate.get_or_insert(Fate::Unknown);
+            }
+        }
     }
 
     /// What was not in the database in another life may have been brought there since.
@@ -305,7 +374,7 @@ fn new_events(append: &Append, appended: &Appended) -> Vec<Event> {
     placed
         .filter_map(|(draft, fate)| match fate {
             Fate::New(place) => Some(event(append.room, *place, draft)),
-            Fate::Duplicate(_) | Fate::Conflict | Fate::Poison => None,
+            Fate::Duplicate(_) | Fate::Conflict | Fate::Poison | Fate::Unknown => None,
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::Cmd;
 
+use super::append::Doubtful;
 use super::link::Fault;
 use super::reply::{DropReply, FlushReply};
 use super::{Inner, RedisBroker, keys, values};
@@ -197,7 +198,7 @@ impl Inner {
             drafts: events.iter().map(|event| event.draft.clone()).collect(),
         };
         loop {
-            match self.append(append.clone()).await {
+            match self.append(append.clone(), Doubtful::FailAll).await {
                 Ok(Appended::Done(fates)) => {
                     let lost = |fate: &&Fate| matches!(fate, Fate::Conflict | Fate::Poison);
                     let lost = fates.iter().filter(lost).count();

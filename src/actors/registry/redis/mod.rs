@@ -32,6 +32,7 @@ use actix::prelude::*;
 pub use redis::Client;
 use tokio::sync::Notify;
 
+use self::append::{Doubtful, Silence};
 pub use self::check::{RedisError, open};
 pub use self::console::{CONSOLE, Console, Seen};
 pub use self::counts::Counted;
@@ -85,6 +86,8 @@ struct Inner {
     fence_noticed: Notify,
     /// Was everything brought into the database that this node held of the present life?
     salvaged: AtomicBool,
+    /// Is the database asked about ids at the moment?
+    silence: Silence,
     /// Room for events that are not in the database yet.
     backlog: Arc<Backlog>,
     /// Who writes them there; set once, right after the start.
@@ -113,6 +116,7 @@ impl RedisBroker {
             lossy: AtomicBool::new(false),
             fence_noticed: Notify::new(),
             salvaged: AtomicBool::new(false),
+            silence: Silence::default(),
             backlog,
             write_back: OnceLock::new(),
             subscribers: OnceLock::new(),
@@ -270,7 +274,7 @@ impl Inner {
 impl Broker for RedisBroker {
     fn append(&self, append: Append) -> Pending<Appended> {
         let inner = self.0.clone();
-        Box::pin(async move { inner.append(append).await })
+        Box::pin(async move { inner.append(append, Doubtful::LeaveOut).await })
     }
 
     fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>> {
