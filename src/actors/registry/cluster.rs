@@ -213,8 +213,7 @@ impl Registry {
         }
         self.recheck_everybody();
         self.reread_everybody();
-        let rooms = self.interest.rooms().collect();
-        self.compare_heads(rooms, ctx);
+        self.compare_all(ctx);
         self.order(Order::ReloadSettings);
     }
 

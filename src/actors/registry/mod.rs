@@ -12,6 +12,7 @@
 mod accounts;
 mod broker;
 mod cluster;
+mod comparing;
 mod connected;
 mod heartbeat;
 mod interest;
@@ -33,6 +34,7 @@ use tokio::sync::mpsc;
 pub use self::accounts::{AccountChanged, AccountsChanged, watch_accounts};
 pub use self::broker::{Broker, Head, PageOf, Ring};
 use self::cluster::Cluster;
+use self::comparing::Comparing;
 pub use self::cluster::Order;
 pub use self::heartbeat::{keep_lease, lease_of};
 pub use self::interest::{Change, Heard, Interest, Known};
@@ -72,6 +74,8 @@ pub struct Registry {
     behind: HashSet<RoomId>,
     /// People whose rooms have to be read again.
     to_reread: BTreeSet<UserId>,
+    /// Whose turn it is to be compared with the log.
+    comparing: Comparing,
     /// The other nodes; `None` when there are none.
     cluster: Option<Cluster>,
 }
@@ -105,6 +109,7 @@ impl Registry {
             refilling: HashSet::new(),
             behind: HashSet::new(),
             to_reread: BTreeSet::new(),
+            comparing: Comparing::default(),
             cluster,
         }
     }
@@ -189,24 +194,6 @@ impl Registry {
                 .is_some_and(|room| matches!(room.try_send(room::ReadOn), Err(SendError::Full(_))))
         });
     }
-
-    /// Asks the log how far these rooms are, and reads what was missed.
-    fn compare_heads(&mut self, rooms: Vec<RoomId>, ctx: &mut Context<Self>) {
-        if rooms.is_empty() {
-            return;
-        }
-        let asking = self.broker.heads(rooms);
-        ctx.spawn(asking.into_actor(self).map(|heads, registry, ctx| {
-            for Head { room, epoch, head } in heads.unwrap_or_default() {
-                if let Some(over) = registry.interest.epoch_over(room, epoch) {
-                    ctx.notify(EpochEnded { room, epoch: over });
-                }
-                if let Some(seen) = registry.interest.head(room).filter(|seen| *seen < head) {
-                    registry.refill(room, seen, ctx);
-                }
-            }
-        }));
-    }
 }
 
 /// Tells a user something; a full mailbox loses it, as news are absolute. False when it did.
@@ -229,10 +216,7 @@ impl Actor for Registry {
         });
         ctx.run_interval(COMPARE_INTERVAL, |registry, ctx| {
             registry.tell_behind();
-            if registry.broker.may_have_missed() {
-                let rooms = registry.interest.rooms().collect();
-                registry.compare_heads(rooms, ctx);
-            }
+            registry.compare_again(ctx);
         });
     }
 }

@@ -115,3 +115,27 @@ fn a_room_is_forgotten_with_the_last_who_cared() {
     assert!(interest.unload(TEA));
     assert_eq!(interest.hear(TEA, &[message(4, BOB, &[])]), Heard::Unwanted);
 }
+
+#[test]
+fn loaded_rooms_are_compared_each_time_and_many_others_in_turn() {
+    let mut interest = Interest::default();
+    let light: Vec<_> = (1..=5000)
+        .map(|number| Known {
+            room: RoomId::from_raw(number * 7919),
+            ..known(1)
+        })
+        .collect();
+    interest.watch(ANN, &light);
+    interest.load(known(1));
+    let mut turns: HashMap<RoomId, usize> = HashMap::new();
+    for turn in 0..6 {
+        let rooms = interest.next_rooms(turn);
+        assert!(rooms.len() < 2500, "{} in one turn", rooms.len());
+        for room in rooms {
+            *turns.entry(room).or_default() += 1;
+        }
+    }
+    assert_eq!(turns.remove(&TEA), Some(6));
+    assert_eq!(turns.len(), 5000);
+    assert!(turns.values().all(|times| *times == 2), "three slices");
+}
