@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, or stopped as asked · 1 something failed · 2 a flag or setting is
 //! wrong · 3 the database cannot be used · 4 the address cannot be listened on.
 
+mod ending;
 mod nodes;
 
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::demo;
 
+/// How long stopping may take, beside the time that people have to leave.
+const STOP_DEADLINE: Duration = Duration::from_secs(40);
+/// How long threads may take that still ask or write something when all is stopped.
+const THREADS_DEADLINE: Duration = Duration::from_secs(5);
 /// Open files that a node needs beside its connections.
 const SPARE_FILES: u64 = 100;
 
@@ -180,6 +185,7 @@ impl SettingArgs {
 
 async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     allow_connections(config.at_start.limits.connections);
+    let drain = config.drain;
     let mut node = Node::start(config).await?;
     if demo && let Err(cause) = demo::fill(node.services()).await {
         log::warn!("the demo could not be filled in: {cause}");
@@ -191,7 +197,11 @@ async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
         () = node.until_told() => {}
     }
     rereading.abort();
+    // From here on nothing may keep the process: neither a step of stopping, nor a thread that
+    // waits for a database that does not answer.
+    ending::end_within(STOP_DEADLINE + drain, 1);
     node.stop().await;
+    ending::end_within(THREADS_DEADLINE, 0);
     Ok(())
 }
 

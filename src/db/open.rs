@@ -74,6 +74,12 @@ pub enum OpenError {
         /// By whom.
         holder: String,
     },
+    /// Another node changes the schema, and does not come to an end.
+    #[error(
+        "another node is changing the database's schema: look for one that hangs (pg_locks has \
+         its advisory lock)"
+    )]
+    Migrating,
     /// A later version of this program has changed it.
     #[error(
         "the database has a newer schema than this program knows (migration {0}): start a \
@@ -196,7 +202,9 @@ pub(super) fn open(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>, O
 pub fn migrate(url: &str) -> Result<Vec<String>, OpenError> {
     match Target::parse(url)? {
         Target::Sqlite(path) => migrations::run(&mut connect_sqlite(&path)?, migrations::SQLITE),
-        Target::Postgres(url) => migrate_postgres(&mut connect_postgres(&url)?),
+        Target::Postgres(url) => {
+            migrate_postgres(&mut connect_postgres(&url)?, OpenOptions::default().wait)
+        }
     }
 }
 
@@ -237,7 +245,7 @@ fn open_postgres(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>, Ope
     let holder = retry(LOCK_GRACE, is_locked, || {
         Holder::of_session(url, connect_postgres(url)?, options.shared)
     })?;
-    migrate_postgres(&mut conn)?;
+    migrate_postgres(&mut conn, options.wait)?;
     let pool = pool(url, POSTGRES_CONNECTIONS, &[POSTGRES_SETUP])?;
     Ok(Arc::new(postgres::backend::Backend {
         readers: pool.clone(),
@@ -250,20 +258,33 @@ fn connect_postgres(url: &str) -> Result<PgConnection, OpenError> {
     PgConnection::establish(url).map_err(|cause| OpenError::unreachable(url, &cause))
 }
 
-/// One at a time: several nodes may start at once.
-fn migrate_postgres(conn: &mut PgConnection) -> Result<Vec<String>, OpenError> {
+/// One at a time: several nodes may start at once. One that hangs in it holds up the others
+/// for so long; then they say so and end, and whoever runs them may start them again.
+fn migrate_postgres(conn: &mut PgConnection, wait: Duration) -> Result<Vec<String>, OpenError> {
     let failed = |cause: diesel::result::Error| OpenError::Migration(cause.to_string());
     let encoding = server_encoding(conn).map_err(failed)?;
     if encoding != "UTF8" {
         return Err(OpenError::Encoding(encoding));
     }
-    let turn = "hashtext('madang migrate'), hashtext(current_schema())";
-    conn.batch_execute(&format!("SELECT pg_advisory_lock({turn})"))
-        .map_err(failed)?;
+    let waits = |error: &OpenError| matches!(error, OpenError::Migrating);
+    let conn = std::cell::RefCell::new(conn);
+    retry(wait, waits, || {
+        let held = ask_for_turn(&mut conn.borrow_mut(), "pg_try_advisory_lock").map_err(failed)?;
+        held.then_some(()).ok_or(OpenError::Migrating)
+    })?;
+    let conn = conn.into_inner();
     let run = migrations::run(conn, migrations::POSTGRES)?;
-    conn.batch_execute(&format!("SELECT pg_advisory_unlock({turn})"))
-        .map_err(failed)?;
+    ask_for_turn(conn, "pg_advisory_unlock").map_err(failed)?;
     Ok(run)
+}
+
+/// Takes or gives back the turn of whoever changes the schema.
+fn ask_for_turn(conn: &mut PgConnection, function: &str) -> QueryResult<bool> {
+    let turn = "hashtext('madang migrate'), hashtext(current_schema())";
+    diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(&format!(
+        "{function}({turn})"
+    )))
+    .get_result(conn)
 }
 
 /// In any other, some text that we take could not be stored.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{
     Draft, Postgres, Publisher, TestNode, World, assert_clean, assert_in_order, eventually,
-    in_a_runtime, on_every_pair, rounds, seconds, seed,
+    in_a_runtime, on_every_backend, on_every_pair, rounds, seconds, seed,
 };
 
 /// Five people, one message every 10 ms each.
@@ -111,6 +111,30 @@ fn a_node_told_to_stop_leaves_in_good_order() {
         reader.catch_up(&room, promised.last().unwrap().seq).await;
         reader.fill_holes(&room).await;
         assert_clean(&node.rest("bob"), &room, &promised, &[reader.view(&room)]).await;
+    });
+}
+
+#[test]
+fn a_node_whose_database_hangs_ends_all_the_same() {
+    assert!(fail::has_failpoints(), "run with --features failpoints");
+    on_every_backend(async |world| {
+        if world.durability() != "db" {
+            return;
+        }
+        let mut node = world.start().await;
+        let room = node.room("ann", &[]).await;
+        node.set("FAILPOINTS", "local::before_write=sleep(600000)");
+        node.set("MADANG_DRAIN_SECONDS", "1");
+        node.restart().await;
+        let mut ann = node.connect("ann").await;
+        ann.ask(Draft::new(&room, "never answered").frame()).await;
+        eventually("a write hangs", seconds(10), async || {
+            let backlog = node.metric("madang_backlog_events").await;
+            (backlog > 0.0).then_some(())
+        })
+        .await;
+        let status = node.terminate().await;
+        assert!(status.success(), "SIGTERM ends with {status}");
     });
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::redis::{Kept, Lease, Load, RedisBroker};
 use super::remote::{Alive, Observe, WasAway};
 use crate::actors::persistence::{self, write_back};
@@ -13,6 +15,9 @@ use crate::actors::{Services, directory, hub};
 const INTERVAL: Duration = Duration::from_secs(2);
 /// While Redis is away, it is tried this often.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
+
+/// How long somebody may take to say how much there is to do: the lease does not wait for them.
+const OBSERVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Keeps this node's lease until another start of it takes over; then it returns.
 pub async fn keep_lease(services: Arc<Services>, broker: RedisBroker) {
@@ -77,6 +82,12 @@ async fn told(services: &Services) -> u64 {
     holds.map_or(0, |holds| holds.told)
 }
 
+/// What somebody answers, if they do so at once.
+async fn soon<T>(answer: impl Future<Output = Result<T, actix::MailboxError>>) -> Option<T> {
+    let answer = tokio::time::timeout(OBSERVE_TIMEOUT, answer).await;
+    answer.ok().and_then(Result::ok)
+}
+
 /// How much this node has to do.
 async fn load_of(services: &Services) -> Load {
     let mut load = Load {
@@ -84,25 +95,27 @@ async fn load_of(services: &Services) -> Load {
         settings_version: services.settings.version(),
         ..Load::default()
     };
-    for worker in services.workers.all() {
-        // A thread that does not answer counts as idle; it is about to end.
-        if let Ok(holds) = worker.hub.send(hub::Observe).await {
-            load.sessions += holds.sessions;
-        }
-        if let Ok(holds) = worker.directory.send(directory::Observe).await {
-            load.users += holds.users;
-            load.rooms += holds.rooms;
-        }
+    let workers = || services.workers.all();
+    let hubs = join_all(workers().map(|it| soon(it.hub.send(hub::Observe))));
+    let directories = join_all(workers().map(|it| soon(it.directory.send(directory::Observe))));
+    let (hubs, directories) = tokio::join!(hubs, directories);
+    // A thread that does not answer counts as idle: it is about to end, or hangs.
+    for holds in hubs.into_iter().flatten() {
+        load.sessions += holds.sessions;
+    }
+    for holds in directories.into_iter().flatten() {
+        load.users += holds.users;
+        load.rooms += holds.rooms;
     }
     match &services.cluster {
         Some(cluster) => {
-            if let Ok(holds) = cluster.write_back.send(write_back::Observe).await {
+            if let Some(holds) = soon(cluster.write_back.send(write_back::Observe)).await {
                 load.backlog = holds.backlog;
                 load.oldest_unflushed_ms = holds.oldest_unflushed.as_millis() as u64;
             }
         }
         None => {
-            if let Ok(holds) = services.persistence.send(persistence::Observe).await {
+            if let Some(holds) = soon(services.persistence.send(persistence::Observe)).await {
                 load.backlog = holds.backlog;
             }
         }

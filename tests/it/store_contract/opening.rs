@@ -104,6 +104,21 @@ async fn a_newer_schema_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_node_that_hangs_in_a_migration_is_not_waited_for_without_end() {
+    let url = Postgres::shared().await.database().await;
+    let mut other = PgConnection::establish(&url).unwrap();
+    let turn = "SELECT pg_advisory_lock(hashtext('madang migrate'), hashtext(current_schema()))";
+    other.batch_execute(turn).unwrap();
+    let error = refusal(&url);
+    assert!(matches!(error, OpenError::Migrating), "{error}");
+    drop(other);
+    eventually("its turn comes", seconds(5), async || {
+        Db::open(&url, &impatient()).ok()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn migrating_twice_does_nothing_the_second_time() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite://{}", folder.path().join("db").display());
