@@ -9,9 +9,11 @@ use madang::actors::persistence::write_back::{self, Backlog, Landed, WriteBack};
 use madang::actors::persistence::{Limits, Persistence};
 use madang::actors::registry::redis::{self, NodeName, RedisBroker, Subscribers};
 use madang::actors::registry::{
-    Broker, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, LocalBroker, Ring,
+    Broker, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, LocalBroker, PageOf, Ring,
 };
-use madang::db::{Append, Appended, Basis, Db, Fate, NewRoom, OpenOptions, RoomKind};
+use madang::db::{
+    Append, Appended, Basis, Db, Fate, NewRoom, OpenOptions, Range, RoomKind, Select,
+};
 use madang::ids::{RoomId, Seq, UserId};
 use madang::protocol::{ClientId, Draft, Event, EventKind, MemberChange};
 use rand::rngs::StdRng;
@@ -398,6 +400,42 @@ fn appends_to_many_rooms_at_once_never_mix_or_lose() {
                 .map(|event| event.draft.client_id.to_string())
                 .collect();
             assert_eq!(found, written.remove(&room).unwrap_or_default());
+        }
+    });
+}
+
+#[test]
+fn a_page_of_messages_skips_all_that_is_none() {
+    on_every_broker(async |stage| {
+        let room = stage.room().await;
+        let first = vec![message(user(1), "first"), message(user(1), "second")];
+        stage.append_freely(room, first).await;
+        for _ in 0..10 {
+            let others = (0..50).map(|who| change(EventKind::Kick, user(who)));
+            stage.append_freely(room, others.collect()).await;
+        }
+        let last = stage.append_freely(room, vec![message(user(1), "last")]);
+        let last = place(last.await[0]);
+        stage.broker.when_flushed(room, last).await.unwrap();
+        for (after, limit, wanted) in [
+            (0, 1, vec![1]),
+            (0, 2, vec![1, 2]),
+            (0, 10, vec![1, 2, 503]),
+            (1, 10, vec![2, 503]),
+            (2, 10, vec![503]),
+            (480, 10, vec![503]),
+            (503, 10, vec![]),
+        ] {
+            let page = PageOf {
+                room,
+                range: Range::After(Seq(after)),
+                floor: Seq(1),
+                select: Select::Messages,
+                limit,
+            };
+            let found = stage.broker.page(page).await.unwrap();
+            let found: Vec<_> = found.iter().map(|event| event.seq().0).collect();
+            assert_eq!(found, wanted, "{limit} after {after}");
         }
     });
 }

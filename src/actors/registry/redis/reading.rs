@@ -8,7 +8,7 @@ use super::reply::{HeadsReply, Part, ReadReply, SeedReply};
 use super::scripts::Life;
 use super::{Inner, keys};
 use crate::actors::registry::broker::{Head, PageOf};
-use crate::db::{Range, Select};
+use crate::db::{Range, Select, Store};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::ids::{RoomId, Seq};
@@ -16,6 +16,9 @@ use crate::protocol::{Event, MAX_EVENTS};
 
 /// Most rooms in one call: Redis does nothing else meanwhile.
 const HEADS_AT_ONCE: usize = 500;
+
+/// Most readings of the log for one page: more than an unwritten log is long.
+const MAX_ROUNDS: usize = 1000;
 
 /// What became of a seed.
 pub(super) enum Seeded {
@@ -59,19 +62,42 @@ impl Inner {
         if page.select == Select::All {
             return self.read(page.room, after, page.limit).await;
         }
-        let mut found = Vec::new();
-        while found.len() < page.limit {
-            let events = self.read(page.room, after, MAX_EVENTS).await?;
-            let Some(last) = events.last() else { break };
-            after = last.seq();
-            found.extend(
-                events
-                    .into_iter()
-                    .filter(|event| event.draft.kind.is_message()),
-            );
+        let (room, limit) = (page.room, page.limit);
+        let mut found: Vec<Event> = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let part = self.read_log(room, Range::After(after), MAX_EVENTS).await?;
+            match part {
+                Some(part) if part.first <= after.next() => {
+                    let Some(last) = part.events.last() else {
+                        return Ok(found);
+                    };
+                    after = last.seq();
+                    let events = part.events.into_iter();
+                    found.extend(events.filter(|event| event.draft.kind.is_message()));
+                }
+                part => {
+                    // The database leaves out itself what is no message.
+                    let missing = limit - found.len();
+                    let range = Range::After(after);
+                    let ask = move |store: &dyn Store| {
+                        store.events(room, range, Seq::ZERO, Select::Messages, missing)
+                    };
+                    found.extend(self.db.run(ask).await?);
+                    let Some(part) = part else {
+                        return Ok(found);
+                    };
+                    // All that was below the log then was in the database.
+                    let last = found.last().map_or(Seq::ZERO, Event::seq);
+                    after = after.max(last).max(Seq(part.first.0 - 1));
+                }
+            }
+            if found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
         }
-        found.truncate(page.limit);
-        Ok(found)
+        log::warn!("room={room} seq={after} a page of messages takes too long to find");
+        Err(Error::unavailable())
     }
 
     async fn page_before(&self, page: PageOf, mut before: Seq) -> Result<Vec<Event>> {
