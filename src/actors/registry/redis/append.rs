@@ -6,12 +6,14 @@
 //! is away, and for nobody else, it is `Unknown`.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::doubtful::Doubtful;
 use super::link::Fault;
 use super::reading::Seeded;
 use super::reply::{AppendReply, Placing};
+use super::scripts::Life;
 use super::{Inner, keys};
 use crate::actors::persistence::write_back;
 use crate::db::{Append, Appended, Fate};
@@ -27,38 +29,8 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// How long the database may take to say which ids it knows: the room waits for it.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long it is not asked after it has not answered.
-const SILENCE: Duration = Duration::from_secs(2);
 /// When a sender may try again who met a Redis without memory.
 const RETRY_AFTER_MS: u64 = 1000;
-
-/// What an append does with drafts whose ids the database cannot be asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubtful {
-    /// All drafts are appended in their order, or none.
-    FailAll,
-    /// Their senders' drafts are left out as [`Fate::Unknown`], the rest is appended: one wrong
-    /// clock must not stop a room.
-    LeaveOut,
-}
-
-/// Until when the database is not asked about ids, as it has not answered.
-#[derive(Debug, Default)]
-pub(super) struct Silence(Mutex<Option<Instant>>);
-
-impl Silence {
-    fn begin(&self) {
-        *self.until() = Some(Instant::now() + SILENCE);
-    }
-
-    fn lasts(&self) -> bool {
-        self.until().is_some_and(|until| Instant::now() < until)
-    }
-
-    fn until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// An append under way.
 struct Attempt<'a> {
@@ -149,6 +121,7 @@ impl Inner {
         }
     }
 
+    /// Tries once, and judges what came of it.
     async fn step(&self, attempt: &mut Attempt<'_>) -> Result<Step> {
         let Some(life) = self.life_if_open() else {
             return Ok(Step::Wait);
@@ -172,48 +145,69 @@ impl Inner {
             return Ok(Step::Wait);
         }
         match answer.and_then(|answer| AppendReply::read(append.room, open.len(), answer)) {
-            Ok(AppendReply::Done { dirty, placings }) => {
-                attempt.settle(&open, &placings);
+            Ok(reply) => self.judge(attempt, &open, &life, reply).await,
+            Err(fault) => self.judge_fault(attempt, &fault),
+        }
+    }
+
+    /// What an answer in the present life means for an append.
+    async fn judge(
+        &self,
+        attempt: &mut Attempt<'_>,
+        open: &[usize],
+        life: &Life,
+        reply: AppendReply,
+    ) -> Result<Step> {
+        match reply {
+            AppendReply::Done { dirty, placings } => {
+                attempt.settle(open, &placings);
                 Ok(Step::Done(attempt.settled()?, dirty))
             }
-            Ok(AppendReply::Stale { head, newer }) => {
+            AppendReply::Stale { head, newer } => {
                 Ok(Step::Done(Appended::Stale { newer, head }, false))
             }
-            Ok(AppendReply::Ask { now, drafts }) => {
-                self.look_up(attempt, &open, &drafts, now).await?;
+            AppendReply::Ask { now, drafts } => {
+                self.look_up(attempt, open, &drafts, now).await?;
                 Ok(Step::Again)
             }
-            Ok(AppendReply::Cold { now }) => {
+            AppendReply::Cold { now } => {
                 attempt.forget_checks();
-                match self.seed(append.room, &life, now).await? {
+                match self.seed(attempt.append.room, life, now).await? {
                     Seeded::Here => Ok(Step::Again),
                     Seeded::TooLate => Ok(Step::Wait),
                     Seeded::NoRoom => Ok(Step::Done(Appended::NoRoom, false)),
                 }
             }
-            Ok(AppendReply::NoLife) | Err(Fault::NoScript) => {
-                attempt.forget_checks();
-                self.fence();
-                Ok(Step::Wait)
-            }
-            Ok(AppendReply::Behind) => {
+            AppendReply::NoLife => self.judge_fault(attempt, &Fault::NoScript),
+            AppendReply::Behind => {
                 attempt.forget_checks();
                 self.fence_lossy();
                 Ok(Step::Wait)
             }
-            Err(Fault::Full) => Err(Error::overloaded(RETRY_AFTER_MS)),
-            Err(Fault::Away(_)) => {
+        }
+    }
+
+    /// What it means that there is no answer, or none that can be read.
+    fn judge_fault(&self, attempt: &mut Attempt<'_>, fault: &Fault) -> Result<Step> {
+        match fault {
+            Fault::NoScript => {
+                attempt.forget_checks();
+                self.fence();
+                Ok(Step::Wait)
+            }
+            Fault::Full => Err(Error::overloaded(RETRY_AFTER_MS)),
+            Fault::Away(_) => {
                 attempt.unsure = true;
                 Ok(Step::Wait)
             }
             // It may have taken place: to repeat it is safe, to say that it was refused is not.
-            Err(fault @ Fault::Malformed(_)) => {
-                self.refused(&fault);
+            Fault::Malformed(_) => {
+                self.refused(fault);
                 Err(Error::unavailable())
             }
-            Err(fault @ Fault::Refused(_)) => {
-                log::error!("room={} an append is refused", append.room);
-                Err(self.refused(&fault))
+            Fault::Refused(_) => {
+                log::error!("room={} an append is refused", attempt.append.room);
+                Err(self.refused(fault))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::Cmd;
 
-use super::append::Doubtful;
+use super::doubtful::Doubtful;
 use super::link::Fault;
 use super::reply::{DropReply, FlushReply};
 use super::{Inner, RedisBroker, keys, values};
