@@ -1,5 +1,7 @@
 //! What any broker has to keep (`madang::actors::registry::Broker`), tried on each of them.
 
+mod below;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,11 +11,9 @@ use madang::actors::persistence::write_back::{self, Backlog, Landed, WriteBack};
 use madang::actors::persistence::{Limits, Persistence};
 use madang::actors::registry::redis::{self, NodeName, RedisBroker, Subscribers};
 use madang::actors::registry::{
-    Broker, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, LocalBroker, PageOf, Ring,
+    Broker, EphemeralReceived, EpochEnded, ForgetRooms, FromNode, LocalBroker, Ring,
 };
-use madang::db::{
-    Append, Appended, Basis, Db, Fate, NewRoom, OpenOptions, Range, RoomKind, Select,
-};
+use madang::db::{Append, Appended, Basis, Db, Fate, NewRoom, OpenOptions, RoomKind};
 use madang::ids::{RoomId, Seq, UserId};
 use madang::protocol::{ClientId, Draft, Event, EventKind, MemberChange};
 use rand::rngs::StdRng;
@@ -313,18 +313,6 @@ fn a_decision_on_older_rights_is_refused_with_what_it_had_not_seen() {
 }
 
 #[test]
-fn a_room_that_does_not_exist_takes_nothing() {
-    on_every_broker(async |stage| {
-        let nowhere = RoomId::random();
-        let appended = stage
-            .append(nowhere, KNOWS_ALL, vec![message(user(1), "hello?")])
-            .await;
-        assert_eq!(appended, Appended::NoRoom);
-        assert_eq!(stage.broker.heads(vec![nowhere]).await.unwrap(), []);
-    });
-}
-
-#[test]
 fn rings_come_in_order_for_wanted_rooms_only() {
     on_every_broker(async |stage| {
         let (wanted, unwanted) = (stage.room().await, stage.room().await);
@@ -401,113 +389,5 @@ fn appends_to_many_rooms_at_once_never_mix_or_lose() {
                 .collect();
             assert_eq!(found, written.remove(&room).unwrap_or_default());
         }
-    });
-}
-
-#[test]
-fn a_page_of_messages_skips_all_that_is_none() {
-    on_every_broker(async |stage| {
-        let room = stage.room().await;
-        let first = vec![message(user(1), "first"), message(user(1), "second")];
-        stage.append_freely(room, first).await;
-        for _ in 0..10 {
-            let others = (0..50).map(|who| change(EventKind::Kick, user(who)));
-            stage.append_freely(room, others.collect()).await;
-        }
-        let last = stage.append_freely(room, vec![message(user(1), "last")]);
-        let last = place(last.await[0]);
-        stage.broker.when_flushed(room, last).await.unwrap();
-        for (after, limit, wanted) in [
-            (0, 1, vec![1]),
-            (0, 2, vec![1, 2]),
-            (0, 10, vec![1, 2, 503]),
-            (1, 10, vec![2, 503]),
-            (2, 10, vec![503]),
-            (480, 10, vec![503]),
-            (503, 10, vec![]),
-        ] {
-            let page = PageOf {
-                room,
-                range: Range::After(Seq(after)),
-                floor: Seq(1),
-                select: Select::Messages,
-                limit,
-            };
-            let found = stage.broker.page(page).await.unwrap();
-            let found: Vec<_> = found.iter().map(|event| event.seq().0).collect();
-            assert_eq!(found, wanted, "{limit} after {after}");
-        }
-    });
-}
-
-/// A message with an id that was made so long ago.
-fn late(from: UserId, ago: Duration) -> Draft {
-    let at = madang::clock::now_ms() - ago.as_millis() as i64;
-    Draft {
-        client_id: ClientId::derived(at, &format!("{from} {}", ago.as_millis())),
-        ..message(from, "late")
-    }
-}
-
-#[test]
-fn a_wrong_clock_stops_nobody_else_while_the_database_is_away() {
-    actix::System::new().block_on(async {
-        let mut postgres = Postgres::start().await;
-        let url = postgres.database().await;
-        let options = OpenOptions {
-            shared: true,
-            ..OpenOptions::default()
-        };
-        let open = move || Db::open(&url, &options).unwrap();
-        let db = tokio::task::spawn_blocking(open).await.unwrap();
-        let stage = Stage::with_redis(db, tempfile::tempdir().unwrap()).await;
-        let room = stage.room().await;
-        // Written before Redis knows the room: ids up to now are the database's.
-        let before = Append {
-            room,
-            basis: KNOWS_ALL,
-            drafts: vec![message(user(1), "before")],
-        };
-        let write = move |store: &dyn madang::db::Store| store.append(&[before], madang::clock::now_ms());
-        stage.db.run(write).await.unwrap();
-        let warm = stage.append_freely(room, vec![message(user(1), "warm")]);
-        assert_eq!(place(warm.await[0]), Seq(2));
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        let asked = vec![late(user(2), minutes(10)), message(user(3), "known")];
-        let fates = stage.append_freely(room, asked.clone()).await;
-        let places: Vec<_> = fates.into_iter().map(place).collect();
-        assert_eq!(places, [Seq(3), Seq(4)], "with the database nobody waits");
-
-        postgres.kill();
-        for (round, head) in (1_u64..=5).zip(5_i64..) {
-            let begun = std::time::Instant::now();
-            let drafts = vec![
-                message(user(1), "right"),
-                late(user(2), minutes(2 + round)),
-                message(user(2), "sent behind it"),
-                asked[1].clone(),
-            ];
-            let fates = stage.append_freely(room, drafts).await;
-            assert_eq!(place(fates[0]), Seq(head), "{fates:?}");
-            assert_eq!(fates[1..3], [Fate::Unknown; 2], "nothing overtakes");
-            // What Redis knows itself needs no database.
-            assert_eq!(place(fates[3]), Seq(4));
-            let waited = begun.elapsed();
-            assert!(
-                waited < Duration::from_secs(2),
-                "they waited for {waited:?}"
-            );
-        }
-        postgres.restart().await;
-        eventually(
-            "the late one is taken",
-            Duration::from_secs(20),
-            async || {
-                let drafts = vec![late(user(2), minutes(3))];
-                let fates = stage.append_freely(room, drafts).await;
-                matches!(fates[..], [Fate::New(_)]).then_some(())
-            },
-        )
-        .await;
     });
 }
