@@ -161,7 +161,7 @@ pub(super) fn effect(draft: &Draft) -> Option<Effect> {
         | EventKind::Ban
         | EventKind::Mute
         | EventKind::Role => {
-            let change: MemberChange = serde_json::from_str(&draft.body).ok()?;
+            let change = draft.member_change()?;
             let role = match &change.role {
                 Some(word) => Some(Role::parse(word)?),
                 None => None,

@@ -160,6 +160,22 @@ impl Draft {
         })
     }
 
+    /// To whom it happens, in a `join leave kick ban mute role`; `None` when its body does not
+    /// say.
+    pub fn member_change(&self) -> Option<MemberChange> {
+        serde_json::from_str(&self.body).ok()
+    }
+
+    /// Whom it takes out of the room.
+    pub fn removed(&self) -> Option<UserId> {
+        let removes = matches!(
+            self.kind,
+            EventKind::Leave | EventKind::Kick | EventKind::Ban
+        );
+        let change = removes.then(|| self.member_change()).flatten();
+        change.map(|change| change.user)
+    }
+
     /// A number that tells a true repeat from another event under the same `client_id`.
     ///
     /// Covers what `conflict` compares: kind, target, body, `reply_to`, `thread`, `mentions`.

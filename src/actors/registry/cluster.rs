@@ -18,7 +18,7 @@ use crate::failpoint;
 use crate::identity::Identities;
 use crate::ids::UserId;
 use crate::protocol::envelope::{Envelope, Payload, PresenceChange};
-use crate::protocol::{Event, MemberChange, Presence};
+use crate::protocol::{Event, Presence};
 
 /// Who came and went is told so often.
 const PEOPLE_INTERVAL: Duration = Duration::from_millis(100);
@@ -341,7 +341,7 @@ impl Registry {
 
     /// Everybody whose membership changed is told, wherever they are.
     pub(super) fn membership_landed(&mut self, event: &Event) {
-        let Ok(change) = serde_json::from_str::<MemberChange>(&event.draft.body) else {
+        let Some(change) = event.draft.member_change() else {
             return;
         };
         let (user, room, by) = (change.user, event.room, event.draft.from);

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::ids::{Epoch, RoomId, Seq, UserId};
-use crate::protocol::{Event, EventKind, MemberChange, Presence};
+use crate::protocol::{Event, Presence};
 
 /// The rooms that this node listens to.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ impl Interest {
                 return Heard::Hole(watched.head);
             }
             watched.count(event);
-            removed.extend(removes(event));
+            removed.extend(event.draft.removed());
         }
         for user in &watched.loud {
             self.dirty.entry(*user).or_default().insert(room);
@@ -351,14 +351,6 @@ impl Interest {
             last: watched.last.clone(),
         })
     }
-}
-
-/// Whom an event takes out of the room.
-fn removes(event: &Event) -> Option<UserId> {
-    let kind = &event.draft.kind;
-    let removes = matches!(kind, EventKind::Leave | EventKind::Kick | EventKind::Ban);
-    let change = removes.then(|| serde_json::from_str::<MemberChange>(&event.draft.body))?;
-    change.ok().map(|change| change.user)
 }
 
 impl Watched {

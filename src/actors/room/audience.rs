@@ -15,8 +15,8 @@ use crate::actors::{Workers, wire};
 use crate::clock;
 use crate::ids::{Epoch, RoomId, Seq, UserId};
 use crate::protocol::{
-    Entry, EventKind, MemberChange, Presence, PresenceChange, PresenceNotice, Receipt,
-    ReceiptMarks, ServerFrame, TypingNotice, event_frame,
+    Entry, Presence, PresenceChange, PresenceNotice, Receipt, ReceiptMarks, ServerFrame,
+    TypingNotice, event_frame,
 };
 
 /// The worker threads that have listeners, and what they are still to be told.
@@ -289,7 +289,7 @@ fn encode(room: RoomId, epoch: &Epoch, entries: &[Arc<Entry>]) -> Delivery {
                 from,
                 plain,
                 own,
-                removes: removed_by(entry),
+                removes: entry.event.draft.removed(),
             }
         })
         .collect();
@@ -303,17 +303,6 @@ fn encode(room: RoomId, epoch: &Epoch, entries: &[Arc<Entry>]) -> Delivery {
         events,
         joined,
     }
-}
-
-/// Whose last event of the room this is.
-fn removed_by(entry: &Entry) -> Option<UserId> {
-    let draft = &entry.event.draft;
-    let removes = matches!(
-        draft.kind,
-        EventKind::Leave | EventKind::Kick | EventKind::Ban
-    );
-    let change = removes.then(|| serde_json::from_str::<MemberChange>(&draft.body).ok());
-    change.flatten().map(|change| change.user)
 }
 
 #[cfg(test)]

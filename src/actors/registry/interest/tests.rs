@@ -1,7 +1,7 @@
 //! What a node hears of its rooms, and whom it tells.
 
 use super::*;
-use crate::protocol::{Draft, Place};
+use crate::protocol::{Draft, EventKind, Place};
 
 const TEA: RoomId = RoomId::from_raw(1);
 const ANN: UserId = UserId::from_raw(1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Applied, RoomChange, RoomState};
 use crate::db::{Mark, MemberRecord, Role};
 use crate::ids::{Seq, UserId};
-use crate::protocol::{Entry, Event, EventKind, MemberChange};
+use crate::protocol::{Entry, Event, EventKind};
 
 impl RoomState {
     /// Takes in the next event. The caller has made sure that it is the next.
@@ -54,7 +54,7 @@ impl RoomState {
     }
 
     fn apply_to_member(&mut self, event: &Event) -> Applied {
-        let Ok(change) = serde_json::from_str::<MemberChange>(&event.draft.body) else {
+        let Some(change) = event.draft.member_change() else {
             return Applied::default();
         };
         let user = change.user;
