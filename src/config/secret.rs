@@ -1,13 +1,13 @@
 //! The key that signs tokens, when nobody gives one: made once, kept in a file.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::values::{Database, Secret};
 use super::{Config, ConfigError};
+use crate::hex::hex;
 
 /// The file's name, beside the SQLite database or in the working directory.
 const FILE: &str = "madang.secret";
@@ -63,7 +63,7 @@ fn make(path: &Path) -> io::Result<Secret> {
         .truncate(true)
         .mode(0o600)
         .open(&draft)?;
-    file.write_all(random_hex().as_bytes())?;
+    file.write_all(hex(&rand::random::<[u8; 32]>()).as_bytes())?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
@@ -71,15 +71,6 @@ fn make(path: &Path) -> io::Result<Secret> {
         Err(cause) if cause.kind() != ErrorKind::AlreadyExists => Err(cause),
         _ => read(path),
     }
-}
-
-fn random_hex() -> String {
-    let bytes: [u8; 32] = rand::random();
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

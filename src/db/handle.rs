@@ -4,13 +4,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::{OpenError, OpenOptions, Store, StoreError, open};
 use crate::error::{Error, Result};
+use crate::locks::lock;
 use crate::protocol::ErrorCode;
 
 /// What to tell whoever finds the queue full.
@@ -158,7 +159,7 @@ fn is_failure(error: &Error) -> bool {
 /// The life of one thread: takes a job, does it, until nobody can ask any more.
 fn work(store: &dyn Store, queue: &Mutex<Receiver<Job>>) {
     loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = lock(queue).recv();
         let Ok(job) = next else { return };
         // A job that panics has dropped its reply: its asker is told, the thread goes on.
         let _ = catch_unwind(AssertUnwindSafe(|| job(store)));

@@ -1,10 +1,10 @@
 //! Answers that a browser keeps, and asks about before it uses them.
 
-use std::fmt::Write;
-
 use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 /// What `fill` makes of an answer, or 304 when the asker has it already.
 pub(super) fn unless_known(
@@ -34,12 +34,7 @@ pub(super) fn unless_known(
 /// A strong validator: the beginning of the content's hash.
 fn tag(content: &[u8]) -> String {
     let hash = Sha256::digest(content);
-    let hex = hash.iter().take(12).fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    format!("\"{hex}\"")
+    format!("\"{}\"", hex(&hash[..12]))
 }
 
 #[cfg(test)]

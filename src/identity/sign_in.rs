@@ -1,7 +1,5 @@
 //! Signing up, in and out: accounts with passwords, guests, and their refresh tokens.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use super::names::{self, check_name, check_password, check_username};
@@ -9,6 +7,7 @@ use super::{Claims, Identities};
 use crate::clock::now_ms;
 use crate::db::{LoginRecord, Rotation, StoreError, UserRecord, UserRole, UserStatus};
 use crate::error::{Error, Result};
+use crate::hex::hex;
 use crate::ids::{LoginId, UserId};
 use crate::limits::{Address, Rates};
 use crate::protocol::ErrorCode;
@@ -213,14 +212,6 @@ impl Secret256 {
 /// What is kept of a refresh token. It is random, so a plain hash is enough.
 fn hash_of(refresh_token: &str) -> String {
     hex(&Sha256::digest(refresh_token.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn fresh_account(name: String, role: UserRole) -> UserRecord {

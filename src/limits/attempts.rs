@@ -5,9 +5,10 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::bucket::{Buckets, Quota, lock, refusal};
+use super::bucket::{Buckets, Quota, refusal};
 use super::shared::{Pour, Sharing};
 use crate::error::Result;
+use crate::locks::lock;
 
 /// Wrong guesses by key. One is counted when it begins and taken back when it was right, so
 /// that many at once do not slip through together. Nodes count them exactly together.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -28,6 +27,11 @@ impl Quota {
             per_second: f64::from(count),
             burst: f64::from(burst.max(1)),
         })
+    }
+
+    /// So many in a second, and twice as many for a moment. 0 is no limit.
+    pub(super) fn doubled(count: u32) -> Option<Self> {
+        Self::per_second(count, count.saturating_mul(2))
     }
 
     /// So many in a minute, all at once if need be. 0 is no limit.
@@ -138,9 +142,4 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 /// Too many; rounded up, so that whoever waits exactly so long is not refused again.
 pub(super) fn refusal(what: &str, wait: Duration) -> Error {
     Error::rate_limited(what, (wait.as_secs_f64() * 1000.0).ceil() as u64)
-}
-
-/// Nothing in here is half done when a thread fails, so a poisoned lock is as good as new.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 pub use attempts::{Attempt, Attempts};
+use bucket::Quota;
 pub use rates::{KeyedRate, Rate};
 use shared::Sharing;
 pub use shared::{Level, Pour, Poured, Shared};
@@ -74,16 +75,10 @@ pub struct Rates {
 impl Rates {
     /// The limits that the configuration asks for.
     pub fn new(limits: &config::Limits) -> Self {
-        let per_user = limits.publish_per_second.saturating_mul(2);
-        let room = limits.room_publish_per_second;
+        let quotas = Quotas::of(limits);
         let sharing = Sharing::default();
         Self {
-            signups: KeyedRate::per_minute(
-                "signups",
-                "new accounts",
-                limits.signups_per_minute,
-                &sharing,
-            ),
+            signups: KeyedRate::new("signups", "new accounts", quotas.signups, &sharing),
             signins_by_account: Attempts::per_minute(
                 "signins_account",
                 "wrong passwords",
@@ -96,16 +91,15 @@ impl Rates {
                 limits.signin_failures_per_address_per_minute,
                 &sharing,
             ),
-            joins: twice("joins", "joins", limits.joins_per_second, &sharing),
-            publish: twice("publish", "messages", per_user, &sharing),
-            room_publish: KeyedRate::per_second(
+            joins: KeyedRate::new("joins", "joins", quotas.joins, &sharing),
+            publish: KeyedRate::new("publish", "messages", quotas.publish, &sharing),
+            room_publish: KeyedRate::new(
                 "room_publish",
                 "messages in this room",
-                room,
-                room,
+                quotas.room_publish,
                 &sharing,
             ),
-            reads: twice("reads", "requests", limits.reads_per_second, &sharing),
+            reads: KeyedRate::new("reads", "requests", quotas.reads, &sharing),
             connections: Slots::new(limits.connections),
             connections_by_address: Slots::new(limits.connections_per_address),
             sharing,
@@ -128,12 +122,12 @@ impl Rates {
 
     /// From now on these limits. What is counted stays counted where nothing changes.
     pub fn follow(&self, limits: &config::Limits) {
-        let fresh = Self::new(limits);
-        self.signups.follow(&fresh.signups);
-        self.joins.follow(&fresh.joins);
-        self.publish.follow(&fresh.publish);
-        self.room_publish.follow(&fresh.room_publish);
-        self.reads.follow(&fresh.reads);
+        let quotas = Quotas::of(limits);
+        self.signups.allow(quotas.signups);
+        self.joins.allow(quotas.joins);
+        self.publish.allow(quotas.publish);
+        self.room_publish.allow(quotas.room_publish);
+        self.reads.allow(quotas.reads);
         self.signins_by_account
             .allow(limits.signin_failures_per_minute);
         self.signins_by_address
@@ -144,15 +138,26 @@ impl Rates {
     }
 }
 
-/// A rate that may be doubled for a moment.
-fn twice<K: Clone + Eq + std::hash::Hash + fmt::Display>(
-    limit: &'static str,
-    what: &'static str,
-    per_second: u32,
-    sharing: &Sharing,
-) -> KeyedRate<K> {
-    let burst = per_second.saturating_mul(2);
-    KeyedRate::per_second(limit, what, per_second, burst, sharing)
+/// What the configuration lets through.
+struct Quotas {
+    signups: Option<Quota>,
+    joins: Option<Quota>,
+    publish: Option<Quota>,
+    room_publish: Option<Quota>,
+    reads: Option<Quota>,
+}
+
+impl Quotas {
+    fn of(limits: &config::Limits) -> Self {
+        let room = limits.room_publish_per_second;
+        Self {
+            signups: Quota::per_minute(limits.signups_per_minute),
+            joins: Quota::doubled(limits.joins_per_second),
+            publish: Quota::doubled(limits.publish_per_second.saturating_mul(2)),
+            room_publish: Quota::per_second(room, room),
+            reads: Quota::doubled(limits.reads_per_second),
+        }
+    }
 }
 
 #[cfg(test)]

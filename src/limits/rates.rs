@@ -6,9 +6,10 @@ use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use super::bucket::{Bucket, Buckets, Quota, lock, refusal};
+use super::bucket::{Bucket, Buckets, Quota, refusal};
 use super::shared::{Pour, Sharing};
 use crate::error::Result;
+use crate::locks::lock;
 
 /// Most keys of one limit that other nodes are told of at once; the rest comes next time.
 const KEYS_AT_ONCE: usize = 512;
@@ -22,11 +23,11 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// At most this many `what` in a second, `burst` at once.
-    pub fn per_second(what: &'static str, count: u32, burst: u32) -> Self {
+    /// At most this many `what` in a second, and twice as many for a moment.
+    pub fn doubled(what: &'static str, count: u32) -> Self {
         Self {
             what,
-            quota: Quota::per_second(count, burst),
+            quota: Quota::doubled(count),
             bucket: Bucket::empty(Instant::now()).into(),
         }
     }
@@ -58,28 +59,8 @@ struct Inner<K> {
 }
 
 impl<K: Hash + Eq + Clone + Display> KeyedRate<K> {
-    /// At most this many `what` in a second for each key, `burst` at once.
-    pub(super) fn per_second(
-        limit: &'static str,
-        what: &'static str,
-        count: u32,
-        burst: u32,
-        sharing: &Sharing,
-    ) -> Self {
-        Self::new(limit, what, Quota::per_second(count, burst), sharing)
-    }
-
-    /// At most this many `what` in a minute for each key, all at once if need be.
-    pub(super) fn per_minute(
-        limit: &'static str,
-        what: &'static str,
-        count: u32,
-        sharing: &Sharing,
-    ) -> Self {
-        Self::new(limit, what, Quota::per_minute(count), sharing)
-    }
-
-    fn new(
+    /// At most so many `what` for each key.
+    pub(super) fn new(
         limit: &'static str,
         what: &'static str,
         quota: Option<Quota>,
@@ -97,9 +78,8 @@ impl<K: Hash + Eq + Clone + Display> KeyedRate<K> {
         }
     }
 
-    /// Takes over what another one allows. Counting begins anew if that is something else.
-    pub fn follow(&self, other: &Self) {
-        let quota = lock(&other.inner).buckets.quota;
+    /// From now on at most so many. Counting begins anew if that is something else.
+    pub(super) fn allow(&self, quota: Option<Quota>) {
         let mut inner = lock(&self.inner);
         if inner.buckets.quota != quota {
             inner.buckets = Buckets::new(quota);
@@ -177,7 +157,7 @@ mod tests {
     use crate::protocol::ErrorCode;
 
     fn per_minute(count: u32, sharing: &Sharing) -> KeyedRate<&'static str> {
-        KeyedRate::per_minute("tries", "tries", count, sharing)
+        KeyedRate::new("tries", "tries", Quota::per_minute(count), sharing)
     }
 
     #[test]
@@ -193,21 +173,26 @@ mod tests {
     #[test]
     fn nought_is_no_limit() {
         let keyed = per_minute(0, &Sharing::default());
-        let single = Rate::per_second("tries", 0, 0);
+        let single = Rate::doubled("tries", 0);
         assert!((0..10_000).all(|_| keyed.check(&"ann").is_ok() && single.check().is_ok()));
     }
 
     #[test]
     fn one_thing_has_its_burst_and_no_more() {
-        let rate = Rate::per_second("tries", 1, 5);
+        let rate = Rate::doubled("tries", 1);
         let passed = (0..100).filter(|_| rate.check().is_ok()).count();
-        assert_eq!(passed, 5);
+        assert_eq!(passed, 2);
     }
 
     #[test]
     fn keys_that_rest_are_forgotten() {
         let fast = 1_000_000;
-        let rate = KeyedRate::per_second("tries", "tries", fast, fast, &Sharing::default());
+        let rate = KeyedRate::new(
+            "tries",
+            "tries",
+            Quota::per_second(fast, fast),
+            &Sharing::default(),
+        );
         for key in 0..100_000_u32 {
             rate.check(&key).unwrap();
         }
@@ -219,12 +204,12 @@ mod tests {
         let alone = Sharing::default();
         let rate = per_minute(1, &alone);
         rate.check(&"ann").unwrap();
-        rate.follow(&per_minute(1, &alone));
+        rate.allow(Quota::per_minute(1));
         assert!(rate.check(&"ann").is_err());
-        rate.follow(&per_minute(2, &alone));
+        rate.allow(Quota::per_minute(2));
         assert!(rate.check(&"ann").is_ok() && rate.check(&"ann").is_ok());
         assert!(rate.check(&"ann").is_err());
-        rate.follow(&per_minute(0, &alone));
+        rate.allow(Quota::per_minute(0));
         assert!((0..100).all(|_| rate.check(&"ann").is_ok()));
     }
 
@@ -266,7 +251,12 @@ mod tests {
     #[actix::test]
     async fn nothing_gathers_while_nobody_is_told() {
         let together = Together::default();
-        let rate = KeyedRate::per_second("tries", "tries", 9, 9, &together.sharing());
+        let rate = KeyedRate::new(
+            "tries",
+            "tries",
+            Quota::per_second(9, 9),
+            &together.sharing(),
+        );
         together.leave();
         for key in 0..10 * KEYS_AT_ONCE {
             rate.check(&key).unwrap();

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::locks::lock;
 
 /// Places by key. Keys that hold none take no memory.
 #[derive(Debug)]
@@ -66,11 +68,6 @@ impl<K: Hash + Eq> Drop for Slot<K> {
             taken.remove(&self.key);
         }
     }
-}
-
-/// A count is changed in one step, so a poisoned lock is as good as new.
-fn lock<K>(taken: &Mutex<HashMap<K, u32>>) -> MutexGuard<'_, HashMap<K, u32>> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

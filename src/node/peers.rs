@@ -1,13 +1,14 @@
 //! How settings reach the other nodes, and how a node that cannot take them says so.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::web;
 
 use crate::actors::Services;
 use crate::actors::registry::redis::RedisBroker;
+use crate::locks::lock;
 use crate::protocol::envelope::Payload;
 use crate::settings::{Answers, Peers, Refusal};
 
@@ -24,7 +25,7 @@ impl Refusals {
     /// A node says that it cannot.
     pub(super) fn note(&self, version: i64, node: String, reason: String) {
         log::warn!("node={node} cannot take settings version={version}: {reason}");
-        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refusals = lock(&self.0);
         refusals.push_back((version, Refusal { node, reason }));
         if refusals.len() > REMEMBERED {
             refusals.pop_front();
@@ -32,7 +33,7 @@ impl Refusals {
     }
 
     fn of(&self, version: i64) -> Vec<Refusal> {
-        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusals = lock(&self.0);
         let these = refusals.iter().filter(|(of, _)| *of == version);
         these.map(|(_, refusal)| refusal.clone()).collect()
     }

@@ -6,7 +6,7 @@
 
 mod change;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::watch;
 
@@ -16,6 +16,7 @@ use crate::db::{Db, SettingsRecord};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::limits::Rates;
+use crate::locks::lock;
 
 /// The settings of one node.
 pub struct Settings {
@@ -143,7 +144,7 @@ impl Settings {
         for name in later {
             log::warn!("{name} is different now; it holds from the next start");
         }
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *lock(&self.base) = Arc::new(config);
         self.put_in_force(self.now().record.clone());
         log::info!("file and environment were read again");
         Ok(())
@@ -159,8 +160,7 @@ impl Settings {
     }
 
     fn base(&self) -> Arc<Config> {
-        let base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        base.clone()
+        lock(&self.base).clone()
     }
 
     /// Never goes back to an older version.

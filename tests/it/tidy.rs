@@ -10,7 +10,7 @@ use madang::protocol::{CloseCode, ErrorCode};
 /// on its own line. `error`, `config` and `protocol` share a line: an error *is* a code of the
 /// protocol, and the configuration speaks its words.
 const LAYERS: &[&[&str]] = &[
-    &["clock", "failpoint", "ids"],
+    &["clock", "failpoint", "hex", "ids", "locks"],
     &["error", "config", "protocol"],
     &["limits"],
     &["db"],

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 
@@ -15,6 +15,7 @@ use crate::actors::{Pending, Reply};
 use crate::db::{Append, Appended, Db, Fate, Range, Select, new_events};
 use crate::error::Error;
 use crate::ids::{Epoch, RoomId, Seq};
+use crate::locks::lock;
 use crate::protocol::doorbell::Ephemeral;
 use crate::protocol::{Event, MAX_EVENTS};
 
@@ -63,7 +64,7 @@ impl Broker for LocalBroker {
                 Err(SendError::Closed(_)) => return Err(Error::unavailable()),
             }
             let appended = answer.await?;
-            let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            let wanted = lock(&wanted);
             if wanted.contains(&append.room) && !ring(&rings, append, &appended) {
                 missed.store(true, Ordering::Relaxed);
             }
@@ -109,18 +110,12 @@ impl Broker for LocalBroker {
     }
 
     fn subscribe(&self, room: RoomId) -> Pending<()> {
-        self.wanted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(room);
+        lock(&self.wanted).insert(room);
         Box::pin(std::future::ready(Ok(())))
     }
 
     fn unsubscribe(&self, room: RoomId) {
-        self.wanted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&room);
+        lock(&self.wanted).remove(&room);
     }
 
     /// It is there already: the log is the database.

@@ -26,8 +26,8 @@ impl Pace {
         let mut settings = settings.follow();
         let limits = settings.borrow_and_update().live.limits;
         Self {
-            frames: twice("frames", limits.frames_per_second),
-            publishes: twice("messages", limits.publish_per_second),
+            frames: Rate::doubled("frames", limits.frames_per_second),
+            publishes: Rate::doubled("messages", limits.publish_per_second),
             in_flight: limits.in_flight as usize,
             settings,
         }
@@ -44,13 +44,8 @@ impl Pace {
             in_flight,
             ..
         } = self.settings.borrow_and_update().live.limits;
-        self.frames = twice("frames", frames_per_second);
-        self.publishes = twice("messages", publish_per_second);
+        self.frames = Rate::doubled("frames", frames_per_second);
+        self.publishes = Rate::doubled("messages", publish_per_second);
         self.in_flight = in_flight as usize;
     }
-}
-
-/// A rate that may be doubled for a moment.
-fn twice(what: &'static str, per_second: u32) -> Rate {
-    Rate::per_second(what, per_second, per_second.saturating_mul(2))
 }

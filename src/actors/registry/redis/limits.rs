@@ -4,7 +4,6 @@
 //! Redis each node counts for itself. What a key belongs to is hashed with the cluster's
 //! secret: an address or a name cannot be found again by trying all there are.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::link::Fault;
 use super::scripts::Called;
 use super::{RedisBroker, keys, values};
+use crate::hex::hex;
 use crate::limits::{Level, Pour, Poured, Rates, Shared};
 
 /// How often nodes exchange what they have let through.
@@ -54,11 +54,7 @@ pub fn share_limits(broker: RedisBroker, secret: &[u8], rates: Arc<Rates>) {
 impl RedisBuckets {
     fn call(&self, pour: &Pour) -> Cmd {
         let hash = self.hash.clone().chain_update(&pour.key).finalize();
-        let mut name = String::with_capacity(2 * HASH_BYTES);
-        for byte in &hash[..HASH_BYTES] {
-            // Writing to a string cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
+        let name = hex(&hash[..HASH_BYTES]);
         let mut call = self.script.call(&[keys::rate(pour.limit, &name)]);
         call.arg(pour.per_second)
             .arg(pour.count)

@@ -3,13 +3,15 @@
 //! Whoever listens is told of every cut: what rang meanwhile is lost, and has to be read.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
 use redis::{Client, Msg};
 use tokio::sync::{Notify, oneshot};
+
+use crate::locks::lock;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
@@ -80,7 +82,7 @@ impl Listener {
     }
 
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        self.0.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.wishes)
     }
 
     async fn keep_listening(self, client: Client, subscriber: impl Subscriber) {

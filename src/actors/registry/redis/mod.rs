@@ -26,7 +26,7 @@ mod scripts;
 mod values;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -53,6 +53,7 @@ use crate::actors::{Pending, Reply, send_always};
 use crate::db::{Append, Appended, Db};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, RoomId, Seq};
+use crate::locks;
 use crate::protocol::doorbell::{At, Ephemeral, encode_ephemeral};
 use crate::protocol::envelope::{Envelope, Payload};
 use crate::protocol::{Event, MAX_EVENTS};
@@ -156,7 +157,7 @@ impl RedisBroker {
 
     /// How many other nodes there are, as far as is known.
     pub fn count_others(&self) -> usize {
-        let others = self.0.others.read().unwrap_or_else(PoisonError::into_inner);
+        let others = locks::read(&self.0.others);
         others.as_ref().map_or(0, Others::count)
     }
 
@@ -211,10 +212,7 @@ impl Inner {
     }
 
     fn life(&self) -> Arc<Life> {
-        self.life
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        locks::read(&self.life).clone()
     }
 
     /// Is this life, in which something was answered, still the present one?

@@ -1,6 +1,5 @@
 //! Leases: which nodes there are, and how each is doing.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -12,6 +11,7 @@ use super::link::Fault;
 use super::{Inner, RedisBroker, keys, reply, values};
 use crate::clock::now_ms;
 use crate::error::Result;
+use crate::locks;
 use crate::protocol::Presence;
 use crate::protocol::envelope::{self, Payload, PresenceChange};
 
@@ -239,7 +239,7 @@ impl RedisBroker {
 
 impl Inner {
     fn note_nodes(&self, read: Vec<(String, Option<Lease>)>) -> Vec<Lease> {
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = locks::write(&self.others);
         let others = others.get_or_insert_default();
         others.note(&self.node.id, read, Instant::now())
     }

@@ -7,7 +7,6 @@
 //! which from then on refuses every write of the old one; and loads the scripts.
 
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use crate::actors::persistence::write_back::{Salvage, Survived};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::ids::{RoomId, Seq};
+use crate::locks;
 use crate::protocol::envelope::Payload;
 
 /// Between two looks at how far a rebuilding is.
@@ -75,7 +75,7 @@ impl Inner {
         if let Some(subscribers) = self.subscribers.get().filter(|_| is_late) {
             (subscribers.forget)();
         }
-        *self.life.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Life::new(name));
+        *locks::write(&self.life) = Arc::new(Life::new(name));
         self.lossy.store(false, Ordering::Release);
         self.fenced.store(false, Ordering::Release);
         log::info!("Redis lives: {name}");
@@ -209,7 +209,7 @@ impl Inner {
         nodes.arg(keys::NODES);
         let done = self.ask(&done, values::fields).await?;
         let nodes = self.ask(&nodes, values::texts).await?;
-        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let others = locks::read(&self.others);
         // Who has just started knows nobody: it waits for whoever there may be.
         let Some(others) = others.as_ref() else {
             return Ok(false);
