@@ -46,8 +46,9 @@ pub struct Config {
     pub backlog_events: usize,
     /// `MADANG_DRAIN_SECONDS`
     pub drain: Duration,
-    /// What may change while the node runs, as it was at the start. What holds now, the
-    /// node's `Settings` know.
+    /// What may change while the node runs, as the sources said when they were read: at the
+    /// start, or in the copy that the node's `Settings` keep, at the last SIGHUP. What holds
+    /// now, only they know.
     pub at_start: Live,
     /// What nobody needs to set, but tests may.
     pub tuning: Tuning,

@@ -31,7 +31,8 @@ const TRY_LOCK: &str =
 const TRY_SHARE: &str =
     "SELECT pg_try_advisory_lock_shared(1835099233, hashtext(current_schema())) AS held";
 
-/// Proof that this node is the only one that writes. Dropping it lets the next one in.
+/// Proof that this node may write: because it is the only one, or because all that do have a
+/// common log. Dropping it gives the lock back, or this node's share of it.
 #[derive(Debug)]
 pub(super) struct Holder {
     held: Arc<AtomicBool>,

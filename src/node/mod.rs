@@ -31,7 +31,7 @@ use crate::settings::Settings;
 /// Orders that may wait.
 const ORDERS: usize = 64;
 
-/// How often it looks whether they have.
+/// How often a node that stops looks whether its clients have closed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often what was set for all nodes is asked for, if it was not to be had at the start.

@@ -1,6 +1,6 @@
 //! A *no* to a person, and what is read over REST, comes only from a room that has just read
 //! the head of its log and applied everything up to it: somebody who joined on one node is
-//! not refused on another. One reading serves everybody who waits (`docs/ARCHITECTURE.md`).
+//! not refused on another. One reading serves everybody who waits (`docs/CLUSTER.md`).
 
 use actix::prelude::*;
 

@@ -22,7 +22,7 @@ pub(crate) struct Backend {
     pub readers: Pool,
     /// For changes. SQLite has one writer, whatever we ask for.
     pub writers: Pool,
-    /// That no other node writes.
+    /// That nobody writes who must not: see [`Holder`].
     pub holder: Holder,
 }
 
