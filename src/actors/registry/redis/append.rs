@@ -16,12 +16,11 @@ use super::reply::{AppendReply, Placing};
 use super::scripts::Life;
 use super::{Inner, keys};
 use crate::actors::persistence::write_back;
-use crate::db::{Append, Appended, Fate};
+use crate::db::{Append, Appended, Fate, new_events};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::ids::RoomId;
 use crate::protocol::stored::encode_draft;
-use crate::protocol::{Draft, Event, EventKind, Place};
+use crate::protocol::{Draft, Event, EventKind};
 
 /// How long an append is tried before its outcome is unknown to its sender.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -77,7 +76,10 @@ impl Inner {
                 return Err(error);
             }
         };
-        let events = new_events(&append, &appended);
+        let events = match &appended {
+            Appended::Done(fates) => new_events(append.room, append.drafts.clone(), fates),
+            _ => Vec::new(),
+        };
         self.backlog.release(count - events.len());
         if !events.is_empty() {
             self.tell_write_back(write_back::Appended {
@@ -98,7 +100,11 @@ impl Inner {
         };
         let repeats = append.drafts.iter().zip(fates);
         let repeats = repeats.filter_map(|(draft, fate)| match fate {
-            Fate::Duplicate(place) => Some(event(append.room, *place, draft)),
+            Fate::Duplicate(place) => Some(Event {
+                room: append.room,
+                place: *place,
+                draft: draft.clone(),
+            }),
             Fate::New(_) | Fate::Conflict | Fate::Poison | Fate::Unknown => None,
         });
         let events: Vec<_> = repeats.collect();
@@ -357,26 +363,4 @@ fn flags(kind: &EventKind) -> String {
         .iter()
         .filter_map(|(set, letter)| set.then_some(letter))
         .collect()
-}
-
-/// The events that an append has made.
-fn new_events(append: &Append, appended: &Appended) -> Vec<Event> {
-    let Appended::Done(fates) = appended else {
-        return Vec::new();
-    };
-    let placed = append.drafts.iter().zip(fates);
-    placed
-        .filter_map(|(draft, fate)| match fate {
-            Fate::New(place) => Some(event(append.room, *place, draft)),
-            Fate::Duplicate(_) | Fate::Conflict | Fate::Poison | Fate::Unknown => None,
-        })
-        .collect()
-}
-
-fn event(room: RoomId, place: Place, draft: &Draft) -> Event {
-    Event {
-        room,
-        place,
-        draft: draft.clone(),
-    }
 }
