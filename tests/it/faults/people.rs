@@ -19,7 +19,9 @@ async fn with_a_failure(seed: u64, point: &str) -> (Trial, usize) {
         ..Setup::default()
     };
     let mut cluster = Cluster::with(seed, two).await;
-    let setting = format!("{point}=150*off->1*panic");
+    // Not before everybody has come.
+    let after = if is_long() { 5000 } else { 150 };
+    let setting = format!("{point}={after}*off->1*panic");
     let node = cluster.add_with(&[("FAILPOINTS", &setting)]).await;
     let trial = Trial::on(cluster, seed).await;
     eventually("an actor has failed", seconds(20), async || {
@@ -57,7 +59,7 @@ fn f10_a_session_fails() {
 fn f11_some_do_not_read() {
     try_fault("people::f11_some_do_not_read", async |seed| {
         let cluster = Cluster::with(seed, Setup::default()).await;
-        let count = if is_long() { 100 } else { 3 };
+        let count = if is_long() { 30 } else { 3 };
         let room = cluster.nodes[0].room("ann", &["bob", "cho"]).await;
         let mut ann = cluster.nodes[0].connect("ann").await;
         let readers = (0..10 * count).map(async |number: usize| {
