@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::ledger;
-use super::trial::{Trial, for_seconds, try_fault};
+use super::trial::{Trial, for_seconds, is_long, try_fault};
 use crate::support::{Cluster, Draft, Setup, TestNode, eventually, read_log, seconds};
 
 const MIB: u64 = 1024 * 1024;
@@ -24,9 +24,10 @@ async fn drained(nodes: &[TestNode], within: std::time::Duration) {
 #[test]
 fn f8_postgres_is_away() {
     try_fault("postgres::f8_postgres_is_away", async |seed| {
+        let backlog = if is_long() { "5000" } else { "500" };
         let setup = Setup {
             own_postgres: true,
-            settings: &[("MADANG_BACKLOG_EVENTS", "500")],
+            settings: &[("MADANG_BACKLOG_EVENTS", backlog)],
             ..Setup::default()
         };
         let mut trial = Trial::start(seed, setup).await;
