@@ -18,6 +18,10 @@ use crate::protocol::AccountNotice;
 /// When a room is read again that had moved on: by then the database has what the log had.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
+/// How far back a list of what has changed begins in a cluster, milliseconds: the database follows
+/// the log, so that a room may come into it after others that changed later.
+const OVERLAP: i64 = 300_000;
+
 /// What the database says of somebody's rooms, and what the other people of `dm`s are called.
 struct Read {
     memberships: Vec<Membership>,
@@ -60,9 +64,13 @@ impl User {
             Ok(overtaken) => {
                 user.read_again_soon(overtaken, ctx);
                 user.tell_all_quiet();
-                arrival
-                    .reply_to
-                    .send(Ok(user.rooms.list(user.id, arrival.since)));
+                let overlap = if user.services.is_shared() {
+                    OVERLAP
+                } else {
+                    0
+                };
+                let since = arrival.since.map(|since| since.saturating_sub(overlap));
+                arrival.reply_to.send(Ok(user.rooms.list(user.id, since)));
             }
             Err(_) => user.turn_away(arrival, Error::unavailable(), ctx),
         }));

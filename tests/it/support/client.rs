@@ -294,6 +294,15 @@ impl WsClient {
         draft.acked(&self.user, &answer)
     }
 
+    /// Publishes and waits until it is in the database, too.
+    pub async fn publish_durably(&mut self, room: &str, text: &str) -> Published {
+        let draft = Draft::new(room, text);
+        let mut frame = draft.frame();
+        frame["ack"] = "db".into();
+        let answer = self.good(frame).await;
+        draft.acked(&self.user, &answer)
+    }
+
     /// Fetches by `history` whatever the stream has left out.
     pub async fn fill_holes(&mut self, room: &str) {
         while let Some(hole) = self.view(room).holes().first().copied() {

@@ -137,12 +137,14 @@ impl World {
         self.settings.insert(name.into(), value.into());
     }
 
+    /// Are its nodes those of a cluster, be it a cluster of one?
+    pub fn is_cluster(&self) -> bool {
+        self.redis.is_some()
+    }
+
     /// What a message is acknowledged with here when nobody asks for more.
     pub fn durability(&self) -> &'static str {
-        match self.redis {
-            Some(_) => "log",
-            None => "db",
-        }
+        if self.is_cluster() { "log" } else { "db" }
     }
 
     /// The address of its database, if that is a server that a test can ask, too.
