@@ -5,7 +5,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::command::{Acked, Command, Joined};
+use super::answer::{Acked, Joined};
+use super::command::Command;
 use super::state::{Asker, RoomState};
 use crate::actors::Refuse;
 use crate::db::Fate;

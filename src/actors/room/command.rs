@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
+use super::answer::{Acked, Description, Joined, MemberPage, Page, ReadMark, Subscribed};
 use super::state::{Asker, RoomChange};
 use crate::actors::hub::Subscriber;
-use crate::actors::{Placed, Refuse, Reply};
+use crate::actors::{Refuse, Reply};
 use crate::db::{Range, Role, Select};
 use crate::error::Error;
-use crate::ids::{Epoch, Seq, UserId};
-use crate::protocol::doorbell::Ephemeral;
-use crate::protocol::{ClientId, Entry, Event, MemberView, Place, Position, Presence, Ref};
+use crate::ids::{Seq, UserId};
+use crate::protocol::{ClientId, Place, Position, Ref};
 
 /// A request to a room, with who asks.
 #[derive(Message, Debug)]
@@ -240,70 +240,6 @@ pub enum From {
     Resume(Position),
 }
 
-/// What became of a subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subscribed {
-    /// The socket hears the room.
-    Live,
-    /// The position is too far behind for one step: read the log up to the window first.
-    Behind,
-    /// The position cannot be resumed: not subscribed. Here is the `gap` frame, encoded.
-    Gap(bytes::Bytes),
-}
-
-/// What became of a join.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    /// Were they in already?
-    pub already: bool,
-    /// Their join in the log.
-    pub seq: Seq,
-    /// In which life of the log.
-    pub epoch: Epoch,
-}
-
-impl Placed for Joined {
-    fn seq(&self) -> Seq {
-        self.seq
-    }
-}
-
-impl Placed for Place {
-    fn seq(&self) -> Seq {
-        self.seq
-    }
-}
-
-impl Placed for Seq {
-    fn seq(&self) -> Seq {
-        *self
-    }
-}
-
-/// Where a message stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acked {
-    /// Its place.
-    pub place: Place,
-    /// In which life of the log.
-    pub epoch: Epoch,
-    /// Was it there already?
-    pub duplicate: bool,
-    /// What the log holds; a repeat may have said it in other words.
-    pub client_id: ClientId,
-}
-
-/// Where somebody's mark stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadMark {
-    /// Everything up to here has been seen.
-    pub read: Seq,
-    /// Messages of others behind it.
-    pub unread: i64,
-    /// The mark itself, for the database.
-    pub mark: crate::db::Mark,
-}
-
 /// A part of the log that somebody asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
@@ -313,93 +249,6 @@ pub enum Span {
     Range(Range),
     /// Both sides of a place, which is among them.
     Around(Seq),
-}
-
-/// A page of the log.
-#[derive(Debug)]
-pub struct Page {
-    /// In which life of the log.
-    pub epoch: Epoch,
-    /// The events, ascending.
-    pub entries: Vec<Arc<Entry>>,
-    /// Are there more in the direction that was asked for?
-    pub more: bool,
-}
-
-/// A page of the members.
-#[derive(Debug)]
-pub struct MemberPage {
-    /// The people, by id; their names are still to be looked up.
-    pub members: Vec<MemberView>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<UserId>,
-}
-
-/// A room as one member sees it.
-#[derive(Debug, Clone)]
-pub struct Description {
-    /// What it is.
-    pub record: crate::db::RoomRecord,
-    /// The asker's role; `None` when they are not in it.
-    pub role: Option<Role>,
-    /// How far the asker has read.
-    pub read: Seq,
-    /// Messages of others behind it.
-    pub unread: i64,
-    /// How many members are connected.
-    pub online: usize,
-    /// The other person of a `dm`.
-    pub peer: Option<UserId>,
-}
-
-/// New events of the room, as its doorbell rings.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct Deliver {
-    /// In which life of the log, where that can change.
-    pub epoch: Option<Epoch>,
-    /// What is new, ascending.
-    pub events: Vec<Event>,
-}
-
-/// A [`Deliver`] was lost: what is missing stands in the log.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct ReadOn;
-
-/// The room's log goes on in another epoch: everything is read again.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct EpochEnded {
-    /// The epoch that has ended.
-    pub epoch: Epoch,
-}
-
-/// What the room knows may be wrong: it is read again.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct Restart;
-
-/// Something that has no place in the log happened here or on another node.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct EphemeralReceived(pub Ephemeral);
-
-/// Many people may have come or gone at once: look who of the members can be reached.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct LookWhoIsThere;
-
-/// A member came, went, or changed how they want to be seen.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct SetPresence {
-    /// Who.
-    pub user: UserId,
-    /// How.
-    pub presence: Presence,
-    /// In their own words.
-    pub text: Option<String>,
 }
 
 impl Refuse for Command {

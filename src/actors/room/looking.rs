@@ -2,7 +2,8 @@
 
 use actix::prelude::*;
 
-use super::command::{ReadMark, SetPresence};
+use super::answer::ReadMark;
+use super::news::SetPresence;
 use super::state::Asker;
 use super::{Reply, Room};
 use crate::actors::{persistence, registry, user};

@@ -7,12 +7,14 @@
 //! Full mailbox: the directory refuses commands with `overloaded`. Restart: the next command
 //! starts it again, and it reads its state from the database.
 
+mod answer;
 mod appends;
 mod audience;
 mod certainty;
 mod command;
 mod growing;
 mod looking;
+mod news;
 mod order;
 mod pages;
 mod state;
@@ -25,10 +27,12 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
+pub use self::answer::*;
 use self::appends::Appends;
 use self::audience::Audience;
 use self::certainty::Doubts;
 pub use self::command::*;
+pub use self::news::*;
 pub use self::state::{Applied, Asker, RoomChange, RoomState, SMALL_ROOM};
 use super::backoff::Task;
 use super::directory::RetireRoom;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use super::command::{Description, MemberPage, Page, Span};
+use super::answer::{Description, MemberPage, Page};
+use super::command::Span;
 use super::state::{Asker, RoomState};
 use super::{Reply, Room};
 use crate::actors::Services;

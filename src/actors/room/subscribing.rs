@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
-use super::command::{From, Subscribed};
+use super::answer::Subscribed;
+use super::command::From;
 use super::state::{Asker, RoomState, SMALL_ROOM};
 use super::{Reply, Room};
 use crate::actors::hub::{self, Subscriber};
