@@ -233,6 +233,34 @@ fn who_comes_and_goes_is_known_even_if_nobody_was_heard_to_say_so() {
     });
 }
 
+#[test]
+fn who_is_added_to_a_room_before_their_node_has_told_of_them_is_told_of_it() {
+    in_a_runtime(async || {
+        assert!(fail::has_failpoints(), "run with --features failpoints");
+        let mut cluster = Cluster::start(1, SEED).await;
+        // This node hears of people only when it looks at the others' leases.
+        let deaf = [("FAILPOINTS", "registry::people=return(lose)")];
+        cluster.add_with(&deaf).await;
+        let [here, there] = &cluster.nodes[..] else {
+            panic!("two nodes")
+        };
+        let group = json!({"name": "garden", "kind": "group"});
+        let garden = there.empty_room("bob", group).await;
+        let mut bob = there.connect("bob").await;
+        for name in ["ann", "cyd", "dan"] {
+            let mut guest = here.connect(name).await;
+            let path = format!("rooms/{garden}/members/{}", guest.user);
+            let added = there.rest("bob").put(&path, json!({})).await;
+            assert_eq!(added.status, 204, "{added:?}");
+            let invited = guest.find("the invitation", |frame| frame["kind"] == "invited");
+            assert_eq!(invited.await["data"]["room"], garden);
+            let hello = bob.publish(&garden, "welcome").await;
+            let fits = |frame: &Value| frame["type"] == "inbox" && frame["head"] == hello.seq;
+            guest.find("what is said there", fits).await;
+        }
+    });
+}
+
 /// The ids of a room's members, as this person sees them.
 async fn members(node: &TestNode, room: &str, asker: &str) -> Vec<String> {
     let page = node.rest(asker).get(&format!("rooms/{room}/members")).await;

@@ -2,7 +2,7 @@
 //!
 //! A node that is alone has none of this.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use actix::prelude::*;
 use tokio::sync::mpsc;
 
 use super::people::{People, Told, together};
+use super::recent::{Change, RecentMemberships};
 use super::redis::{CONSOLE, RedisBroker};
 use super::senders::Senders;
 use super::{Registry, tell};
@@ -29,6 +30,8 @@ const PEOPLE_AT_ONCE: usize = 500;
 pub(super) struct Cluster {
     pub(super) broker: RedisBroker,
     pub(super) people: People,
+    /// Memberships that changed a moment ago.
+    recent: RecentMemberships,
     /// Whose envelopes count.
     pub(super) senders: Senders,
     /// Are the leases being read before their time?
@@ -76,6 +79,7 @@ impl Cluster {
         Self {
             broker,
             people: People::default(),
+            recent: RecentMemberships::default(),
             senders: Senders::default(),
             looking: false,
             untold: HashMap::new(),
@@ -123,12 +127,28 @@ impl Cluster {
     /// Sends to the other nodes that somebody is connected to.
     fn send_to_nodes_of(&self, user: UserId, payload: &Payload) {
         for node in self.people.nodes_of(user) {
-            let (broker, node, payload) = (self.broker.clone(), node.to_owned(), payload.clone());
-            actix::spawn(async move {
-                if let Err(error) = broker.send(Some(&node), payload).await {
-                    log::debug!("node={node} was not told something: {error}");
-                }
-            });
+            self.send_to(node, payload.clone());
+        }
+    }
+
+    fn send_to(&self, node: &str, payload: Payload) {
+        let (broker, node) = (self.broker.clone(), node.to_owned());
+        actix::spawn(async move {
+            if let Err(error) = broker.send(Some(&node), payload).await {
+                log::debug!("node={node} was not told something: {error}");
+            }
+        });
+    }
+
+    /// These people have come to a node: what happened to their memberships just before this
+    /// node knew of it is told there.
+    fn tell_recent(&mut self, node: &str, arrived: &HashSet<UserId>) {
+        let changes = self
+            .recent
+            .of(|user| arrived.contains(&user), Instant::now());
+        let changes: Vec<_> = changes.copied().collect();
+        for Change { user, room, by, .. } in changes {
+            self.send_to(node, Payload::MembershipChanged { user, room, by });
         }
     }
 
@@ -276,13 +296,13 @@ impl Registry {
         if failpoint::loses("registry::people") {
             return;
         }
-        match cluster
-            .people
-            .hear(&from.node, &from.generation, number, changes)
-        {
+        let (node, generation) = (&from.node, &from.generation);
+        let arrived = cluster.people.arrived(node, generation, changes);
+        match cluster.people.hear(node, generation, number, changes) {
             Told::Known => {}
-            Told::Hole => self.ask_for_people(from.node.clone(), from.generation.clone(), ctx),
+            Told::Hole => self.ask_for_people(node.clone(), generation.clone(), ctx),
             Told::Taken => {
+                cluster.tell_recent(node, &arrived);
                 for came in changes {
                     let presence = self.presence_anywhere(came.user);
                     self.tell_presence(&came.rooms, came.user, presence, &came.text);
@@ -313,9 +333,12 @@ impl Registry {
                     };
                     match people {
                         Ok((number, everybody)) => {
+                            let people = &cluster.people;
+                            let arrived = people.arrived(&node, &generation, &everybody);
                             cluster
                                 .people
                                 .replace(&node, &generation, number, &everybody);
+                            cluster.tell_recent(&node, &arrived);
                             registry.look_again();
                         }
                         // The next lease, or the next thing it tells, tries again.
@@ -346,6 +369,9 @@ impl Registry {
         };
         let (user, room, by) = (change.user, event.room, event.draft.from);
         self.tell_membership(user, room, by);
-        self.send_to_nodes_of(user, &Payload::MembershipChanged { user, room, by });
+        if let Some(cluster) = &mut self.cluster {
+            cluster.recent.keep(user, room, by, Instant::now());
+            cluster.send_to_nodes_of(user, &Payload::MembershipChanged { user, room, by });
+        }
     }
 }

@@ -19,6 +19,7 @@ mod interest;
 mod local;
 mod message;
 mod people;
+mod recent;
 pub mod redis;
 mod remote;
 mod rereading;

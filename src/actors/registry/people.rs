@@ -62,6 +62,21 @@ impl People {
         Told::Taken
     }
 
+    /// Who of these has come to a node, as far as was known there before.
+    pub(super) fn arrived(
+        &self,
+        node: &str,
+        generation: &str,
+        changes: &[PresenceChange],
+    ) -> HashSet<UserId> {
+        let known = self.nodes.get(node);
+        let known = known.filter(|known| known.generation == generation);
+        let is_new = |user: &UserId| known.is_none_or(|known| !known.users.contains(user));
+        let came = changes.iter().filter(|came| came.presence.is_some());
+        let users = came.map(|came| came.user);
+        users.filter(|user| is_new(user)).collect()
+    }
+
     /// Everybody who is connected to a node, read at once.
     pub(super) fn replace(
         &mut self,
@@ -210,6 +225,17 @@ mod tests {
         people.forget("a");
         assert_eq!(people.presence(ANN), None);
         assert_eq!(people.count(), 0);
+    }
+
+    #[test]
+    fn who_is_known_to_be_there_does_not_arrive_again() {
+        let mut people = People::default();
+        let online = Some(Presence::Online);
+        people.hear("a", "1", 1, &[came(ANN, online)]);
+        let changes = [came(ANN, Some(Presence::Away)), came(BOB, online)];
+        assert_eq!(people.arrived("a", "1", &changes), HashSet::from([BOB]));
+        assert_eq!(people.arrived("a", "2", &changes).len(), 2);
+        assert!(people.arrived("b", "1", &[came(ANN, None)]).is_empty());
     }
 
     #[test]

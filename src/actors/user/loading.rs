@@ -177,6 +177,8 @@ impl User {
             return;
         }
         let room = membership.room.id;
+        // It may be told twice, or have stood in the list that they were welcomed with.
+        let is_new = self.rooms.name(room).is_none();
         self.rooms.put(membership, peer_name);
         let asking = self.watch(self.rooms.known_of(room), ctx);
         ctx.spawn(asking.into_actor(self).map(move |overtaken, user, ctx| {
@@ -186,7 +188,7 @@ impl User {
             }
             user.read_again_soon(overtaken.unwrap_or_default(), ctx);
             user.tell_quiet(room);
-            if let Some(by) = invited_by.filter(|by| *by != user.id)
+            if let Some(by) = invited_by.filter(|by| is_new && *by != user.id)
                 && let Some(name) = user.rooms.name(room)
             {
                 let data = json!({ "room": room, "name": name, "from": by });
