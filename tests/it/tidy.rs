@@ -35,6 +35,7 @@ const PURE: &[&str] = &[
     "src/actors/persistence/write_back/tails.rs",
     "src/actors/registry/interest.rs",
     "src/actors/registry/people.rs",
+    "src/actors/registry/recent.rs",
     "src/actors/registry/senders.rs",
     "src/actors/room/state",
     "src/actors/room/window.rs",

@@ -197,6 +197,13 @@ impl Session {
         }
     }
 
+    /// Counts what gets no answer that costs anything: even that may not come without end.
+    fn count_frame(&mut self) {
+        if self.pace.frames.check().is_err() {
+            self.count_refused();
+        }
+    }
+
     /// Closes with one of our codes; what is queued still leaves.
     fn close(&mut self, code: CloseCode) {
         self.lane.close(wire::close(code));
@@ -295,6 +302,7 @@ impl Session {
             _ if matches!(self.phase, Phase::Closing { .. }) || self.lane.is_closed() => {}
             Incoming::Text(text) => self.on_text(&text, ctx),
             Incoming::Binary => {
+                self.count_frame();
                 let error = Error::new(ErrorCode::BadFrame, "frames are text messages");
                 self.refuse(&FrameContext::default(), &error);
             }
@@ -302,11 +310,7 @@ impl Session {
                 Ok(()) => self.lane.reply(wire::pong(&content)),
                 Err(_) => self.count_refused(),
             },
-            Incoming::Pong => {
-                if self.pace.frames.check().is_err() {
-                    self.count_refused();
-                }
-            }
+            Incoming::Pong => self.count_frame(),
         }
     }
 }

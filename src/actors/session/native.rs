@@ -33,6 +33,7 @@ impl Session {
         let frame = parse(text);
         let context = frame.context;
         let Some(asker) = self.asker() else {
+            self.count_frame();
             return match frame.command {
                 Ok(Command::Hello(hello)) => self.hello(context, hello, ctx),
                 Err(error) if frame.is_hello || error.code == ErrorCode::BadFrame => {
@@ -45,8 +46,8 @@ impl Session {
             };
         };
         let request = Request { asker, context };
-        if frame.command.is_err() && self.pace.frames.check().is_err() {
-            self.count_refused();
+        if frame.command.is_err() {
+            self.count_frame();
         }
         let served = frame.command.and_then(|command| {
             self.check_rates(asker, &command)?;

@@ -1,6 +1,7 @@
 //! Who is silent for two heartbeats is gone; who floods is sent away.
 
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::raw::{CLOSE, PING, RawSocket, TEXT};
 use crate::support::{Backend, World, WsClient, in_a_runtime, on_every_backend};
@@ -61,5 +62,35 @@ fn a_flood_over_the_limits_is_abuse() {
         assert_eq!(flood.closed().await, 4409);
         // The person is not locked out, only the flood is over.
         WsClient::connect(&node.address, &node.token("ann")).await;
+    });
+}
+
+#[test]
+fn a_flood_of_what_is_no_frame_is_abuse() {
+    on_every_backend(async |mut world| {
+        world.set("MADANG_LIMIT_FRAMES_PER_SECOND", "1");
+        let node = world.start().await;
+        let mut flood = node.connect("ann").await;
+        let mut ended = false;
+        // Ten thousand are answered; nobody reads a hundred thousand.
+        for _ in 0..200 {
+            for _ in 0..250 {
+                flood.send_raw(Message::binary(&b"no frame"[..])).await;
+                flood.send_raw(Message::text("nor this")).await;
+            }
+            for _ in 0..500 {
+                ended = ended || flood.read().await.is_none();
+            }
+            let answers = flood.taken();
+            let mut errors = answers.iter().filter(|frame| frame["type"] == "error");
+            assert!(
+                errors.all(|error| error["name"] == "bad_frame"),
+                "{answers:?}"
+            );
+            if ended {
+                break;
+            }
+        }
+        assert_eq!(flood.closed().await, 4409);
     });
 }
