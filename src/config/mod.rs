@@ -13,6 +13,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use redis::IntoConnectionInfo;
 
 pub use keys::{KEYS, Key, Shown, example};
 pub use live::{Limits, Live, Overlaid};
@@ -182,7 +183,8 @@ fn redis(text: &str) -> Option<Option<Secret>> {
         return Some(None);
     }
     let known = text.starts_with("redis://") || text.starts_with("rediss://");
-    known.then(|| Some(Secret::of(text)))
+    let whole = known && text.into_connection_info().is_ok();
+    whole.then(|| Some(Secret::of(text)))
 }
 
 fn workers(text: &str) -> Option<usize> {
@@ -217,7 +219,9 @@ mod tests {
             "MADANG_GUESTS = maybe (from flag) is not allowed: true or false"
         );
         assert!(refusal("MADANG_LISTEN", "here").contains("127.0.0.1:8080"));
-        assert!(refusal("REDIS_URL", "http://r").contains("redis://"));
+        for url in ["http://r", "redis://", "redis://r:99999", "redis://r/chat"] {
+            assert!(refusal("REDIS_URL", url).contains("redis://["), "{url}");
+        }
     }
 
     #[test]
