@@ -129,9 +129,9 @@ impl Inner {
 
     /// Tries once, and judges what came of it.
     async fn step(&self, attempt: &mut Attempt<'_>) -> Result<Step> {
-        let Some(life) = self.life_if_open() else {
-            return Ok(Step::Wait);
-        };
+        let patience = attempt.until.saturating_duration_since(Instant::now());
+        let life = self.gate.opened(patience).await;
+        let life = life.ok_or_else(Error::unavailable)?;
         attempt.enter(&life.name);
         let append = attempt.append;
         let open: Vec<usize> = (0..append.drafts.len())
@@ -144,7 +144,7 @@ impl Inner {
         failpoint::at("redis::before_append");
         let answer = self.link.run(&call).await;
         failpoint::at("redis::after_append");
-        if !self.still_lives(&life) {
+        if !self.gate.still_lives(&life) {
             // What was answered belongs to a life that has ended: it may be in no log.
             attempt.unsure = true;
             attempt.forget_checks();
@@ -187,7 +187,7 @@ impl Inner {
             AppendReply::NoLife => self.judge_fault(attempt, &Fault::NoScript),
             AppendReply::Behind => {
                 attempt.forget_checks();
-                self.fence_lossy();
+                self.gate.fence_lossy(life);
                 Ok(Step::Wait)
             }
         }
@@ -198,7 +198,7 @@ impl Inner {
         match fault {
             Fault::NoScript => {
                 attempt.forget_checks();
-                self.fence();
+                self.gate.fence();
                 Ok(Step::Wait)
             }
             Fault::Full => Err(Error::overloaded(RETRY_AFTER_MS)),

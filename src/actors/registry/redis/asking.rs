@@ -34,7 +34,7 @@ impl Inner {
     /// What a fault means for whoever asked. `NOSCRIPT` raises the fence.
     pub(super) fn refused(&self, fault: &Fault) -> Error {
         match fault {
-            Fault::NoScript => self.fence(),
+            Fault::NoScript => self.gate.fence(),
             Fault::Refused(cause) => {
                 log::error!("Redis refuses: {cause}");
                 return Error::internal();

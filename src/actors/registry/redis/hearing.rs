@@ -87,11 +87,11 @@ impl BrokerSubscriber {
             Ok(news) => news,
             Err(malformed) => return inner.count_malformed("a doorbell", &malformed),
         };
-        let lives = inner.life_if_open();
+        let lives = inner.gate.life_if_open();
         if lives.is_none_or(|life| *life.name != *at.life) {
             // From a life that has ended, or one that we have not heard of yet.
             inner.counts.foreign.fetch_add(1, Ordering::Relaxed);
-            return inner.fence_noticed.notify_one();
+            return inner.gate.look_again();
         }
         let epoch = at.epoch;
         let Some(subscribers) = inner.subscribers.get() else {
@@ -151,7 +151,7 @@ impl BrokerSubscriber {
             Err(malformed) => return self.0.count_malformed(channel, &malformed),
         };
         if let Payload::Life { .. } = &envelope.payload {
-            self.0.fence_noticed.notify_one();
+            self.0.gate.look_again();
         }
         let Some(subscribers) = self.0.subscribers.get() else {
             return;

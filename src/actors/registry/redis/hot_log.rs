@@ -39,7 +39,7 @@ impl HotLog for RedisBroker {
     fn read(&self, room: RoomId, after: Seq, limit: usize) -> Pending<Vec<Event>> {
         let inner = self.0.clone();
         Box::pin(async move {
-            if inner.life_if_open().is_none() {
+            if inner.gate.life_if_open().is_none() {
                 return inner.read_ending(room, after, limit).await;
             }
             let range = Range::After(after);
@@ -65,11 +65,12 @@ impl HotLog for RedisBroker {
     }
 
     fn fence(&self) {
-        self.0.fence();
+        self.0.gate.fence();
     }
 
     fn life(&self) -> Arc<str> {
-        self.0.life().name.clone()
+        let life = self.0.gate.life();
+        life.map_or_else(|| "".into(), |life| life.name.clone())
     }
 }
 
@@ -89,11 +90,11 @@ impl Inner {
             FlushReply::Moved { flushed, head } => Flushed::Moved { flushed, head },
             FlushReply::Gone => Flushed::Gone,
             FlushReply::NoLife => {
-                self.fence();
+                self.gate.fence();
                 Flushed::Gone
             }
             FlushReply::Ahead => {
-                self.fence_lossy();
+                self.gate.fence_lossy(&life);
                 Flushed::Gone
             }
         });
@@ -105,7 +106,8 @@ impl Inner {
     async fn read_ending(&self, room: RoomId, after: Seq, limit: usize) -> Result<Vec<Event>> {
         let mut get = redis::cmd("HGET");
         get.arg(keys::room(room)).arg("life");
-        if self.ask(&get, values::text).await?.as_deref() != Some(&*self.life().name) {
+        let of_room = self.ask(&get, values::text).await?;
+        if of_room.is_none_or(|life| !self.gate.is_in(&life)) {
             return Ok(Vec::new());
         }
         let oldest = self.range(room, 0, 1).await?;

@@ -69,6 +69,13 @@ impl Link {
         self.0.connection.borrow().is_some()
     }
 
+    /// The connection, as soon as there is one; waits no longer than this.
+    pub(super) async fn up(&self, patience: Duration) -> Option<MultiplexedConnection> {
+        let mut watch = self.0.connection.subscribe();
+        let up = tokio::time::timeout(patience, watch.wait_for(Option::is_some)).await;
+        up.ok()?.ok()?.clone()
+    }
+
     /// Commands and pipelines sent so far.
     pub(super) fn sent(&self) -> u64 {
         self.0.sent.load(Ordering::Relaxed)
@@ -104,9 +111,7 @@ impl Link {
     }
 
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), Fault> {
-        let mut watch = self.0.connection.subscribe();
-        let up = tokio::time::timeout(TIMEOUT, watch.wait_for(Option::is_some)).await;
-        let connection = up.ok().and_then(|up| up.ok().and_then(|up| up.clone()));
+        let connection = self.up(TIMEOUT).await;
         let made = self.0.made.load(Ordering::Acquire);
         connection
             .map(|connection| (connection, made))

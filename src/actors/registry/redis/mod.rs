@@ -10,6 +10,7 @@ mod check;
 mod console;
 mod counts;
 mod doubtful;
+mod gate;
 mod hearing;
 mod hot_log;
 mod keys;
@@ -27,17 +28,17 @@ mod values;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 pub use redis::Client;
-use tokio::sync::Notify;
 
 pub use self::check::{RedisError, open};
 pub use self::console::{CONSOLE, Console, Seen};
 pub use self::counts::Counted;
 use self::counts::Counts;
 use self::doubtful::{Doubtful, Silence};
+use self::gate::Gate;
 use self::hearing::BrokerSubscriber;
 pub use self::hearing::Subscribers;
 pub use self::limits::share_limits;
@@ -62,9 +63,7 @@ use crate::protocol::{Event, MAX_EVENTS};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long somebody waits for a subscription while Redis is away.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks at it.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// How long a node that starts waits for it before it listens.
+/// How long a node that starts waits for Redis before it listens.
 const START_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The log of a cluster. Cheap to clone.
@@ -78,16 +77,8 @@ struct Inner {
     link: Link,
     listener: Listener,
     db: Db,
-    /// The life of Redis that we know, with its scripts.
-    life: RwLock<Arc<Life>>,
-    /// Is Redis in another life? Then nothing is appended until it is rebuilt.
-    fenced: AtomicBool,
-    /// Has Redis lost something though it knows its life? Then that life has to end.
-    lossy: AtomicBool,
-    /// Wakes whoever rebuilds.
-    fence_noticed: Notify,
-    /// Was everything brought into the database that this node held of the present life?
-    salvaged: AtomicBool,
+    /// Which life of Redis we know, and whether anything may be appended there.
+    gate: Gate,
     /// Is the database asked about ids at the moment?
     silence: Silence,
     /// Room for events that are not in the database yet.
@@ -113,11 +104,7 @@ impl RedisBroker {
             client,
             listener: Listener::default(),
             db,
-            life: RwLock::new(Arc::new(Life::new(""))),
-            fenced: AtomicBool::new(true),
-            lossy: AtomicBool::new(false),
-            fence_noticed: Notify::new(),
-            salvaged: AtomicBool::new(false),
+            gate: Gate::new(),
             silence: Silence::default(),
             backlog,
             write_back: OnceLock::new(),
@@ -142,7 +129,6 @@ impl RedisBroker {
             .listener
             .start(inner.client.clone(), BrokerSubscriber(inner.clone()));
         actix::spawn(inner.clone().keep_rebuilt());
-        inner.fence_noticed.notify_one();
     }
 
     /// Is this our own name?
@@ -168,15 +154,19 @@ impl RedisBroker {
 
     /// Can this node append at the moment?
     pub fn is_ready(&self) -> bool {
-        self.0.link.is_up() && self.0.life_if_open().is_some()
+        self.0.link.is_up() && self.0.gate.life_if_open().is_some()
     }
 
     /// Waits until it can, or for a quarter of a minute: then people are told `unavailable`.
     pub async fn until_ready(&self) {
-        let end = Instant::now() + START_PATIENCE;
-        while !self.is_ready() && Instant::now() < end {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
+        let ready = async {
+            while !self.is_ready() {
+                self.0.link.up(START_PATIENCE).await;
+                self.0.gate.opened(START_PATIENCE).await;
+            }
+        };
+        // Late is not too late: it goes on in the background.
+        let _ = tokio::time::timeout(START_PATIENCE, ready).await;
     }
 
     /// Was a connection away since this was last asked? Then what came from other nodes
@@ -192,49 +182,10 @@ impl RedisBroker {
 }
 
 impl Inner {
-    /// The present life, unless Redis is in another.
-    fn life_if_open(&self) -> Option<Arc<Life>> {
-        (!self.fenced.load(Ordering::Acquire)).then(|| self.life())
-    }
-
     /// The present life; waits a moment for one that is just beginning.
     async fn open_life(&self) -> Result<Arc<Life>> {
-        let end = Instant::now() + TIMEOUT;
-        loop {
-            if let Some(life) = self.life_if_open() {
-                return Ok(life);
-            }
-            if Instant::now() >= end {
-                return Err(Error::unavailable());
-            }
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
-    }
-
-    fn life(&self) -> Arc<Life> {
-        locks::read(&self.life).clone()
-    }
-
-    /// Is this life, in which something was answered, still the present one?
-    fn still_lives(&self, life: &Life) -> bool {
-        self.life_if_open()
-            .is_some_and(|present| present.name == life.name)
-    }
-
-    /// Redis is in another life than we thought: nothing is appended until that is settled.
-    fn fence(&self) {
-        if !self.fenced.swap(true, Ordering::AcqRel) {
-            log::warn!(
-                "Redis or the database does not know our life: nothing is appended until that is settled"
-            );
-        }
-        self.fence_noticed.notify_one();
-    }
-
-    /// A log ends before what this node has seen of it: this life has lost something.
-    fn fence_lossy(&self) {
-        self.lossy.store(true, Ordering::Release);
-        self.fence();
+        let life = self.gate.opened(TIMEOUT).await;
+        life.ok_or_else(Error::unavailable)
     }
 
     /// Tells the write-back what it must not miss; every caller is bounded by the backlog,
@@ -331,8 +282,11 @@ impl Broker for RedisBroker {
 
     fn pass(&self, room: RoomId, epoch: &Epoch, ephemeral: &Ephemeral) {
         let inner = self.0.clone();
+        let Some(life) = inner.gate.life() else {
+            return;
+        };
         let at = At {
-            life: inner.life().name.to_string(),
+            life: life.name.to_string(),
             epoch: epoch.clone(),
         };
         let Ok(text) = encode_ephemeral(&at, ephemeral) else {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::link::Fault;
-use super::{Inner, RedisBroker, keys, reply, values};
+use super::{Inner, RedisBroker, keys, reply, scripts, values};
 use crate::clock::now_ms;
 use crate::error::Result;
 use crate::locks;
@@ -122,7 +122,7 @@ impl RedisBroker {
             keys::NODES.to_owned(),
             keys::users(&lease.id),
         ];
-        let mut call = inner.life().lease.call(&of_lease);
+        let mut call = scripts::lease().call(&of_lease);
         call.arg(&lease.id)
             .arg(&lease.generation)
             .arg(text)

@@ -158,7 +158,7 @@ impl Inner {
         let mut call = life.read.call(&of_room);
         call.arg(side).arg(seq.0).arg(limit);
         let answer = self.link.run(&call).await;
-        if !self.still_lives(&life) {
+        if !self.gate.still_lives(&life) {
             return Err(Error::unavailable());
         }
         match answer.and_then(|answer| ReadReply::read(room, answer)) {

@@ -36,7 +36,7 @@ impl Inner {
     /// Waits for the fence, and brings this node and Redis into one life again; for ever.
     pub(super) async fn keep_rebuilt(self: Arc<Self>) {
         loop {
-            self.fence_noticed.notified().await;
+            self.gate.look_wanted().await;
             while let Err(error) = self.agree_on_a_life().await {
                 log::debug!("Redis is not rebuilt yet: {error}");
                 tokio::time::sleep(LOOK_INTERVAL).await;
@@ -47,44 +47,42 @@ impl Inner {
     /// Comes to one life with Redis and Postgres. Errors are outages: try again.
     async fn agree_on_a_life(&self) -> Result<()> {
         let of_database = self.db.run(|store| store.life()).await?;
-        let ours = self.life().name.clone();
         let Some(of_database) = of_database else {
             return self.lead_or_wait(None).await;
         };
         // What another node has ended meanwhile is not ours to end again.
-        let is_lossy = self.lossy.load(Ordering::Acquire) && *ours == *of_database;
-        if !is_lossy && self.is_alive(&of_database).await? {
-            return self.join(&of_database, &ours).await;
+        if !self.gate.is_lossy(&of_database) && self.is_alive(&of_database).await? {
+            return self.join(&of_database).await;
         }
-        self.fenced.store(true, Ordering::Release);
-        if *ours == *of_database {
-            self.salvage(&ours).await?;
-            self.salvaged.store(true, Ordering::Release);
+        self.gate.close();
+        if self.gate.is_in(&of_database) {
+            self.salvage(&of_database).await?;
+            self.gate.mark_salvaged();
         }
         self.lead_or_wait(Some(of_database)).await
     }
 
     /// Redis lives this life: appends are open. A node that was late, as it was stopped when
     /// the life before ended, forgets its rooms and appends again what it still holds.
-    async fn join(&self, name: &str, ours: &str) -> Result<()> {
-        if ours == name {
-            self.fenced.store(false, Ordering::Release);
+    async fn join(&self, name: &str) -> Result<()> {
+        if self.gate.is_in(name) {
+            self.gate.reopen();
             return Ok(());
         }
-        let is_late = !ours.is_empty() && !self.salvaged.swap(false, Ordering::AcqRel);
-        if let Some(subscribers) = self.subscribers.get().filter(|_| is_late) {
+        let before = self.gate.life();
+        if self.gate.is_late()
+            && let Some(subscribers) = self.subscribers.get()
+        {
             (subscribers.forget)();
         }
-        *locks::write(&self.life) = Arc::new(Life::new(name));
-        self.lossy.store(false, Ordering::Release);
-        self.fenced.store(false, Ordering::Release);
+        self.gate.enter(Life::new(name));
         log::info!("Redis lives: {name}");
-        if ours.is_empty() {
+        let Some(before) = before else {
             return Ok(());
-        }
+        };
         self.counts.rebuildings.fetch_add(1, Ordering::Relaxed);
         // Nothing is awaited since the fence fell: what is held is of the old life only.
-        self.salvage(ours).await
+        self.salvage(&before.name).await
     }
 
     /// Writes what this node has appended or heard, and is not in the database, there.
@@ -175,20 +173,19 @@ impl Inner {
         let life = new.to_owned();
         // Whoever does not hear it looks by themselves.
         let _ = self.send(None, Payload::Life { life }).await;
-        self.fence_noticed.notify_one();
+        self.gate.look_again();
         Ok(())
     }
 
     /// A leader before us may have finished between our look and our turn: its life goes on.
     async fn was_just_begun(&self, old: &str) -> Result<bool> {
-        let is_lossy = self.lossy.load(Ordering::Acquire);
-        if is_lossy || !self.is_alive(old).await? {
+        if self.gate.is_lossy(old) || !self.is_alive(old).await? {
             return Ok(false);
         }
         let mut give_back = redis::cmd("UNLINK");
         give_back.arg(keys::BARRIER);
         self.ask(&give_back, values::ignored).await?;
-        self.fence_noticed.notify_one();
+        self.gate.look_again();
         Ok(true)
     }
 

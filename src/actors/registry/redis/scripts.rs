@@ -53,10 +53,7 @@ impl Life {
     /// The scripts of the life with this name.
     pub(super) fn new(name: &str) -> Self {
         let of_life = |text: &str| text.replace("%LIFE%", name);
-        // A test makes another version of this program so.
-        let is_other = failpoint::loses("redis::same_scripts");
-        let more = if is_other { "\n-- Another.\n" } else { "" };
-        let called = |text: &str| Called::new(of_life(text) + more);
+        let called = |text: &str| of_version(of_life(text));
         Self {
             name: name.into(),
             append: called(include_str!("lua/append.lua")),
@@ -67,7 +64,7 @@ impl Life {
             stuck: called(include_str!("lua/stuck.lua")),
             drop: called(include_str!("lua/drop.lua")),
             epoch: called(include_str!("lua/epoch.lua")),
-            lease: called(include_str!("lua/lease.lua")),
+            lease: lease(),
             marker: Called::new(of_life(MARKER)),
         }
     }
@@ -86,6 +83,18 @@ impl Life {
             &self.append,
         ]
     }
+}
+
+/// Keeps a node's lease, in whatever life.
+pub(super) fn lease() -> Called {
+    of_version(include_str!("lua/lease.lua").to_owned())
+}
+
+fn of_version(text: String) -> Called {
+    // A test makes another version of this program so.
+    let is_other = failpoint::loses("redis::same_scripts");
+    let more = if is_other { "\n-- Another.\n" } else { "" };
+    Called::new(text + more)
 }
 
 /// Gives Redis a new life: sent whole, as no life knows it.
