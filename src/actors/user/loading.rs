@@ -179,6 +179,7 @@ impl User {
         let room = membership.room.id;
         // It may be told twice, or have stood in the list that they were welcomed with.
         let is_new = self.rooms.name(room).is_none();
+        let unread = self.rooms.unread(room);
         self.rooms.put(membership, peer_name);
         let asking = self.watch(self.rooms.known_of(room), ctx);
         ctx.spawn(asking.into_actor(self).map(move |overtaken, user, ctx| {
@@ -195,6 +196,9 @@ impl User {
                 user.notify(AccountNotice::Invited, data);
                 // What was written between the invitation and this reading rings no more.
                 user.tell_unread(room);
+            }
+            if invited_by.is_none() && user.rooms.unread(room) != unread {
+                user.tell_count(room);
             }
         }));
     }

@@ -230,9 +230,7 @@ impl User {
             return;
         };
         if recount {
-            ctx.run_later(RECOUNT_DELAY, move |user, ctx| {
-                user.reload_room(room, None, ctx)
-            });
+            self.recount_soon(room, ctx);
         }
         let Some((unread, mentions)) = self.rooms.unread(room) else {
             return;
@@ -242,6 +240,13 @@ impl User {
             "room": room, "read": mark.read, "unread": unread, "mentions": mentions, "total": total,
         });
         self.notify(AccountNotice::Read, data);
+    }
+
+    /// Counts the mentions of a room again, once the mark is in the database.
+    fn recount_soon(&self, room: RoomId, ctx: &mut Context<Self>) {
+        ctx.run_later(RECOUNT_DELAY, move |user, ctx| {
+            user.reload_room(room, None, ctx);
+        });
     }
 
     fn handle_command(&mut self, command: Command, ctx: &mut Context<Self>) {
@@ -315,7 +320,7 @@ impl Handler<News> for User {
     fn handle(&mut self, news: News, ctx: &mut Context<Self>) {
         match news {
             News::Command(command) => self.handle_command(command, ctx),
-            News::Changes { loud, quiet } => self.changed(&loud, &quiet),
+            News::Changes { loud, quiet } => self.changed(&loud, &quiet, ctx),
         }
     }
 }

@@ -47,12 +47,14 @@ pub struct Listing {
 
 impl Mine {
     fn new(membership: Membership, peer_name: Option<String>) -> Self {
+        let all_seen = membership.member.mark.read >= membership.room.head;
         Self {
+            // They were counted from the mark in the database, which may be an older one.
+            mentions_seen: if all_seen { membership.mentions } else { 0 },
             membership,
             peer_name,
             own_since: 0,
             mentions_since: 0,
-            mentions_seen: 0,
         }
     }
 
@@ -64,7 +66,13 @@ impl Mine {
     }
 
     fn mentions(&self) -> i64 {
-        (self.membership.mentions + self.mentions_since - self.mentions_seen).max(0)
+        let unseen = self.all_mentions() - self.mentions_seen;
+        // Each is one of the unread messages.
+        unseen.min(self.unread()).max(0)
+    }
+
+    fn all_mentions(&self) -> i64 {
+        self.membership.mentions + self.mentions_since
     }
 
     fn name(&self) -> &str {
@@ -172,17 +180,24 @@ impl Rooms {
         })
     }
 
-    /// What has happened in a room since it was read.
-    pub fn change(&mut self, change: &Change) {
+    /// What has happened in a room since it was read. True when mentions have to be counted
+    /// again: some of those that are new were seen before they were heard of.
+    pub fn change(&mut self, change: &Change) -> bool {
         let Some(mine) = self.0.get_mut(&change.room) else {
-            return;
+            return false;
         };
-        let room = &mut mine.membership.room;
+        let Membership { room, member, .. } = &mut mine.membership;
+        let (read, heard) = (member.mark.read, room.head);
+        let is_mentioned = change.mentions > mine.mentions_since;
         (room.head, room.messages) = (change.head, change.messages);
         (mine.own_since, mine.mentions_since) = (change.own, change.mentions);
         if change.last.is_some() {
             mine.membership.last.clone_from(&change.last);
         }
+        if read >= change.head {
+            mine.mentions_seen = mine.all_mentions();
+        }
+        is_mentioned && heard < read && read < change.head
     }
 
     /// They have read on. `Some(true)`: mentions have to be counted again, as only some are
@@ -196,7 +211,7 @@ impl Rooms {
         *before = mark;
         let all_seen = mark.read >= mine.membership.room.head;
         if all_seen {
-            mine.mentions_seen = mine.membership.mentions + mine.mentions_since;
+            mine.mentions_seen = mine.all_mentions();
         }
         Some(!all_seen && mine.mentions() > 0)
     }

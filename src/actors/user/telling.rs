@@ -1,5 +1,6 @@
 //! What a person's devices here are told, and how they are sent away.
 
+use actix::prelude::*;
 use serde_json::json;
 
 use super::{Attached, User};
@@ -41,9 +42,11 @@ impl User {
         }
     }
 
-    pub(super) fn changed(&mut self, loud: &[Change], quiet: &[Change]) {
+    pub(super) fn changed(&mut self, loud: &[Change], quiet: &[Change], ctx: &mut Context<Self>) {
         for change in loud.iter().chain(quiet) {
-            self.rooms.change(change);
+            if self.rooms.change(change) {
+                self.recount_soon(change.room, ctx);
+            }
         }
         let total = self.rooms.total();
         for change in loud {
@@ -57,7 +60,14 @@ impl User {
             .rooms
             .unread(room)
             .is_some_and(|(unread, _)| unread > 0);
-        if let Some(change) = self.rooms.as_change(room).filter(|_| unread) {
+        if unread {
+            self.tell_count(room);
+        }
+    }
+
+    /// Tells what is unread in a room.
+    pub(super) fn tell_count(&self, room: RoomId) {
+        if let Some(change) = self.rooms.as_change(room) {
             self.tell_inbox(&change, self.rooms.total());
         }
     }

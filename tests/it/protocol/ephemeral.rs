@@ -1,6 +1,6 @@
 //! Typing, presence and the inbox: what has no place in the log.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::on_every_backend;
 
@@ -104,5 +104,42 @@ fn a_room_not_subscribed_to_shows_in_the_inbox() {
             rest.iter().all(|frame| frame["type"] != "inbox"),
             "{rest:?}"
         );
+    });
+}
+
+#[test]
+fn mentions_that_are_read_at_once_are_not_counted_with_those_that_follow() {
+    on_every_backend(async |world| {
+        let node = world.start().await;
+        let mut ann = node.connect("ann").await;
+        let mut bob = node.connect("bob").await;
+        let say = |room: &str, mentions: &[String]| {
+            let client_id = crate::support::new_client_id();
+            let body = json!({"text": "hear this"});
+            json!({
+                "type": "publish", "room": room, "client_id": client_id, "body": body,
+                "mentions": mentions,
+            })
+        };
+        // They may or may not have been heard of when the mark comes: several times.
+        for _ in 0..4 {
+            let room = node.room("ann", &["bob"]).await;
+            let first = ann.publish(&room, "listen").await.seq;
+            bob.find("inbox", |frame| frame["head"] == first).await;
+            let call = [bob.user.clone()];
+            ann.good(say(&room, &call)).await;
+            let second = ann.good(say(&room, &call)).await["seq"].clone();
+            bob.good(json!({"type": "read", "room": room, "seq": second}))
+                .await;
+            ann.good(say(&room, &call)).await;
+            let last = ann.good(say(&room, &[])).await["seq"].clone();
+            let is_right = |frame: &Value| {
+                frame["type"] == "inbox"
+                    && frame["room"] == *room
+                    && (&frame["head"], &frame["unread"]) == (&last, &json!(2))
+                    && frame["mentions"] == 1
+            };
+            bob.find("one mention in two messages", is_right).await;
+        }
     });
 }
