@@ -68,7 +68,9 @@ impl Postgres {
     /// The address of a database that did not exist before.
     pub async fn database(&self) -> String {
         let name = format!("madang_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        self.run("postgres", &format!("CREATE DATABASE {name}"));
+        // Nobody can be connected to this template, so that it can be copied at any time.
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0");
+        self.run("postgres", &create);
         self.url(&name)
     }
 
@@ -89,19 +91,16 @@ impl Postgres {
     pub async fn restart(&mut self) {
         self.process.kill();
         let folder = self.folder.path().to_owned();
-        let port = self.port;
-        // Children of the killed server hold its shared memory for a moment.
-        self.process = eventually(
-            "Postgres starts again",
-            Duration::from_secs(20),
-            async || {
-                let mut process = launch(&folder, port);
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                process.ended().is_none().then_some(process)
-            },
-        )
+        let (port, url) = (self.port, self.url("postgres"));
+        self.process = launch(&folder, port);
+        eventually("Postgres is back", Duration::from_secs(20), async || {
+            // Children of the killed server hold its shared memory for a moment: then it ends.
+            if self.process.ended().is_some() {
+                self.process = launch(&folder, port);
+            }
+            PgConnection::establish(&url).ok()
+        })
         .await;
-        self.ready().await;
     }
 
     async fn ready(&mut self) {

@@ -62,7 +62,7 @@ impl Process {
 
     /// Waits for the end that a signal has asked for.
     pub async fn end(&mut self) -> ExitStatus {
-        eventually("the process ends", Duration::from_secs(30), async || {
+        eventually("the process ends", Duration::from_secs(60), async || {
             self.ended()
         })
         .await

@@ -176,7 +176,7 @@ impl Redis {
     }
 
     fn connection(&self) -> redis::RedisResult<Connection> {
-        self.client().get_connection_with_timeout(seconds(5))
+        self.client().get_connection_with_timeout(seconds(30))
     }
 
     async fn ready(&mut self) {

@@ -37,7 +37,7 @@ pub async fn run_script_with(mut command: Command, mut restart: impl AsyncFnMut(
         }
         program.wait().await.expect("it ends")
     };
-    let status = timeout(seconds(600), talk)
+    let status = timeout(seconds(1200), talk)
         .await
         .expect("the program ends in time");
     assert!(status.success(), "{command:?}: {status}");
