@@ -46,7 +46,7 @@ pub fn run(database: &str, statement: &str) {
 /// Waits until there are as many rows as events; a dead node's are written after 5 to 10 s.
 pub async fn settled(database: &str, histories: &HashMap<String, History>) {
     let events: usize = histories.values().map(|history| history.events.len()).sum();
-    eventually("everything is in the database", seconds(20), async || {
+    eventually("everything is in the database", seconds(60), async || {
         let rows = count(database, "SELECT count(*) FROM events");
         (rows >= events as i64).then_some(())
     })

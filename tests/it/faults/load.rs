@@ -73,7 +73,7 @@ impl Load {
             .collect::<()>()
             .await;
         let people = (0..size.people).map(|person| {
-            Publisher::follow(Plan {
+            let coming = Publisher::follow(Plan {
                 sub: name(person),
                 rooms: size.rooms_of(person).map(|room| rooms[room].clone()).into(),
                 reads: true,
@@ -81,10 +81,17 @@ impl Load {
                 doors: doors.clone(),
                 first_door: random.random_range(0..1000),
                 random: StdRng::seed_from_u64(random.random()),
-            })
+            });
+            async {
+                let person = coming.await;
+                person.be_quiet();
+                person
+            }
         });
         let people: Vec<_> = people.collect();
-        let people = stream::iter(people).buffered(AT_ONCE).collect().await;
+        let people: Vec<Publisher> = stream::iter(people).buffered(AT_ONCE).collect().await;
+        // Nobody writes much before all are there: what is prepared for a load is not for arrivals.
+        people.iter().for_each(Publisher::speak_up);
         Self {
             doors,
             rooms,
@@ -100,7 +107,7 @@ impl Load {
     /// Waits until so many more messages have been acknowledged.
     pub async fn after_acks(&self, more: u64) {
         let goal = self.count() + more;
-        eventually("messages are acknowledged", seconds(30), async || {
+        eventually("messages are acknowledged", seconds(60), async || {
             (self.count() >= goal).then_some(())
         })
         .await;
@@ -115,7 +122,7 @@ impl Load {
     /// Waits until somebody is refused with this, again.
     pub async fn until_refused_with(&self, name: &str) {
         let before = self.refused_with(name);
-        eventually("somebody is refused", seconds(30), async || {
+        eventually("somebody is refused", seconds(60), async || {
             (self.refused_with(name) > before).then_some(())
         })
         .await;
@@ -150,7 +157,7 @@ impl Load {
     /// put all of it into the database, if there is one that can be asked.
     pub async fn judge(self, database: Option<&str>) -> Judged {
         self.people.iter().for_each(Publisher::be_quiet);
-        eventually("everything is acknowledged", seconds(40), async || {
+        eventually("everything is acknowledged", seconds(60), async || {
             let waiting: usize = self.people.iter().map(Publisher::waiting).sum();
             (waiting == 0).then_some(())
         })
@@ -275,5 +282,10 @@ async fn join(doors: &Doors, person: usize, room: &str) {
     let token = sign(&Claims::of(&name(person)));
     let rest = Rest::new(&format!("http://{address}"), Some(token));
     let path = format!("rooms/{room}/join");
-    rest.post(&path, json!({})).await.good();
+    eventually("somebody is let in", seconds(20), async || {
+        let answer = rest.post(&path, json!({})).await;
+        // Everybody comes at once: a node may say "not now".
+        (answer.status < 500).then(|| answer.good())
+    })
+    .await;
 }

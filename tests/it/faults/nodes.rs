@@ -3,6 +3,10 @@
 use super::trial::{Trial, is_long, try_fault};
 use crate::support::{Cluster, Setup, eventually, seconds};
 
+/// Messages of one person that may be under way at the same moment; a node that waits for a dead
+/// one's lease to end refuses many more.
+const FEW: u64 = 10;
+
 #[test]
 fn f1_a_node_is_killed() {
     try_fault("nodes::f1_a_node_is_killed", async |seed| {
@@ -13,8 +17,11 @@ fn f1_a_node_is_killed() {
         trial.load.all_elsewhere(victim, seconds(5)).await;
         trial.goes_on().await;
         for person in spared.into_iter().map(|person| &trial.load.people[person]) {
-            let noticed = (person.moves(), person.refusals());
-            assert_eq!(noticed, (0, [].into()), "who was elsewhere did not notice");
+            let (moves, refusals) = (person.moves(), person.refusals());
+            assert_eq!(moves, 0, "who was elsewhere stays where they are");
+            // Refused are at most the few that were under way while a slow machine stood still.
+            let refused: u64 = refusals.values().sum();
+            assert!(refused <= FEW, "who was elsewhere noticed: {refusals:?}");
         }
         trial.cluster.nodes[victim].restart().await;
         let judged = trial.judge().await;
@@ -89,8 +96,10 @@ fn f4_a_node_hangs_and_goes_on() {
         // Longer than its lease lasts.
         trial.endure(9, 15).await;
         let lease = format!("madang:node:n{victim}");
-        let leases = trial.cluster.redis.keys(&lease);
-        assert_eq!(leases, Vec::<String>::new(), "who hangs has no lease");
+        eventually("who hangs has no lease", seconds(10), async || {
+            trial.cluster.redis.keys(&lease).is_empty().then_some(())
+        })
+        .await;
         trial.goes_on().await;
         trial.cluster.nodes[victim].go_on();
         eventually("it has a lease again", seconds(10), async || {

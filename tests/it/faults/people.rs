@@ -24,7 +24,7 @@ async fn with_a_failure(seed: u64, point: &str) -> (Trial, usize) {
     let setting = format!("{point}={after}*off->1*panic");
     let node = cluster.add_with(&[("FAILPOINTS", &setting)]).await;
     let trial = Trial::on(cluster, seed).await;
-    eventually("an actor has failed", seconds(20), async || {
+    eventually("an actor has failed", seconds(60), async || {
         let log = trial.cluster.nodes[node].log();
         log.contains(&format!("failpoint {point} panic"))
             .then_some(())

@@ -141,7 +141,11 @@ pub async fn die_unwritten(trial: &mut Trial, node: usize) {
 async fn arm(trial: &mut Trial, number: usize, points: &str) {
     let node = &mut trial.cluster.nodes[number];
     node.set("FAILPOINTS", points);
-    node.restart().await;
+    node.relaunch();
+    match points {
+        "" => node.listening().await,
+        _ => node.listening_or_gone().await,
+    }
     for person in trial.load.not_at(number) {
         if trial.random.random_bool(0.5) {
             trial.load.people[person].drop_out();

@@ -47,7 +47,11 @@ async fn arm(trial: &mut Trial, number: usize, points: &str) {
     let status = node.terminate().await;
     assert!(status.success(), "SIGTERM ends with {status}");
     node.set("FAILPOINTS", points);
-    node.restart().await;
+    node.relaunch();
+    match points {
+        "" => node.listening().await,
+        _ => node.listening_or_gone().await,
+    }
     for person in trial.load.not_at(number) {
         if trial.random.random_bool(0.5) {
             trial.load.people[person].drop_out();

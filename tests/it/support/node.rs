@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::process::Process;
 use super::token::{Claims, SECRET, sign};
-use super::{Rest, WsClient, eventually, seconds};
+use super::{Rest, WsClient, eventually, free_port, seconds};
 
+/// Where a node listens that nobody has told another place.
+const ANY_PORT: &str = "127.0.0.1:0";
 /// What a node says when it is ready, before its address.
 const READY: &str = "madang is listening on http://";
 
@@ -33,7 +35,15 @@ impl TestNode {
     }
 
     /// Starts a node that may have to wait for something; see [`TestNode::listening`].
-    pub fn launch(folder: &Path, settings: BTreeMap<String, String>) -> Self {
+    pub fn launch(folder: &Path, mut settings: BTreeMap<String, String>) -> Self {
+        if settings
+            .get("MADANG_LISTEN")
+            .is_some_and(|at| at == ANY_PORT)
+        {
+            // One that nobody takes while the node is down, so that it can come back to it.
+            let own = format!("127.0.0.1:{}", free_port());
+            settings.insert("MADANG_LISTEN".into(), own);
+        }
         let printed = std::fs::read_to_string(log_file(folder))
             .unwrap_or_default()
             .len();
@@ -60,7 +70,14 @@ impl TestNode {
     /// `SIGTERM`, and how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.process.signal("TERM");
-        self.process.end().await
+        eventually("the node ends", seconds(60), async || {
+            // One that came to stand still on its way there hears nothing.
+            if self.process.is_stopped() {
+                self.process.signal("CONT");
+            }
+            self.process.ended()
+        })
+        .await
     }
 
     /// How it ended, if it has.
@@ -200,23 +217,40 @@ impl TestNode {
     /// Waits until it takes connections and is ready for them.
     pub async fn listening(&mut self) {
         self.address = eventually("the node listens", seconds(20), async || {
-            let log = self.log();
+            let address = self.told_address();
             if let Some(status) = self.process.ended() {
-                panic!("the node ended with {status}:\n{log}");
+                panic!("the node ended with {status}:\n{}", self.log());
             }
-            let (_, after) = log.get(self.printed..)?.split_once(READY)?;
-            // The line is whole only with its end; an address ends before other words.
-            let (line, _) = after.split_once('\n')?;
-            let address = line.split(|sign: char| !sign.is_ascii_digit() && !".:".contains(sign));
-            address.map(str::to_owned).next()
+            address
         })
         .await;
         let page = format!("{}/readyz", self.url());
         eventually("the node is ready", seconds(20), async || {
-            let answer = reqwest::get(&page).await.ok()?;
+            let asked = tokio::time::timeout(seconds(10), reqwest::get(&page)).await;
+            let answer = asked.ok()?.ok()?;
             answer.status().is_success().then_some(())
         })
         .await;
+    }
+
+    /// Waits until it takes connections, unless it has ended or stands still before: where it is
+    /// told to do that soon, nobody knows what comes first.
+    pub async fn listening_or_gone(&mut self) {
+        eventually("the node listens, or is gone", seconds(20), async || {
+            let is_gone = self.process.ended().is_some() || self.process.is_stopped();
+            (is_gone || self.told_address().is_some()).then_some(())
+        })
+        .await;
+    }
+
+    /// The address that it has printed since it was started.
+    fn told_address(&self) -> Option<String> {
+        let log = self.log();
+        let (_, after) = log.get(self.printed..)?.split_once(READY)?;
+        // The line is whole only with its end; an address ends before other words.
+        let (line, _) = after.split_once('\n')?;
+        let address = line.split(|sign: char| !sign.is_ascii_digit() && !".:".contains(sign));
+        address.map(str::to_owned).next()
     }
 }
 

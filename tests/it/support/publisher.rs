@@ -18,9 +18,11 @@ use super::{Claims, Doors, Published, TestNode, WsClient, seconds, sign};
 const MOST_WAITING: usize = 64;
 /// A node that has said nothing for so long, though it was asked, is taken for dead.
 const SILENCE: Duration = seconds(8);
+/// How long one attempt to come back may take: it is several requests.
+const ATTEMPT: Duration = seconds(20);
 
 /// Everything that is to be acknowledged or read at the end has come by then.
-const LAST_WORDS: Duration = seconds(20);
+const LAST_WORDS: Duration = seconds(60);
 
 /// Who writes, where, and how fast.
 pub struct Plan {
@@ -138,6 +140,11 @@ impl Publisher {
     /// Has it write nothing new; it goes on to read, and to repeat what is not acknowledged.
     pub fn be_quiet(&self) {
         self.watched.quiet.store(true, Ordering::Relaxed);
+    }
+
+    /// Has it write again.
+    pub fn speak_up(&self) {
+        self.watched.quiet.store(false, Ordering::Relaxed);
     }
 
     /// How many of its messages are not acknowledged yet.
@@ -261,7 +268,7 @@ impl Work {
     async fn come_back(&mut self) {
         self.watched.connected.store(false, Ordering::Relaxed);
         self.watched.moves.fetch_add(1, Ordering::Relaxed);
-        let mut deadline = Deadline::new("the client is back", seconds(30));
+        let mut deadline = Deadline::new("the client is back", seconds(60));
         loop {
             let (door, address) = self.plan.doors.other(self.door, &mut self.plan.random);
             self.door = door;
@@ -270,7 +277,7 @@ impl Work {
                 self.repeat().await;
                 Some(())
             };
-            if let Ok(Some(())) = timeout(SILENCE, attempt).await {
+            if let Ok(Some(())) = timeout(ATTEMPT, attempt).await {
                 break;
             }
             deadline.wait().await;
