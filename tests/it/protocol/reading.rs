@@ -142,10 +142,10 @@ fn resume_replays_every_room_or_says_why_not() {
         }
         resume[&rooms[2]]["epoch"] = "another-life".into();
         resume["no-such-room"] = resume[&rooms[0]].clone();
-        fill(&mut ann, &rooms[0], 450).await;
-        fill(&mut ann, &rooms[1], 5000).await;
         bob.good(json!({"type": "leave", "room": rooms[3]})).await;
         drop(bob);
+        fill(&mut ann, &rooms[0], 450).await;
+        fill(&mut ann, &rooms[1], 5000).await;
 
         let mut bob = WsClient::dial(&node.address).await;
         let token = node.token("bob");

@@ -3,7 +3,7 @@
 use redis::Client;
 use serde_json::json;
 
-use crate::support::{Cluster, eventually, in_a_runtime, seconds};
+use crate::support::{Cluster, Draft, eventually, in_a_runtime, seconds};
 
 const PASSWORD: &str = "only-for-this-test";
 
@@ -60,7 +60,7 @@ fn s12_the_documented_user_is_enough_and_may_touch_nothing_else() {
         bob.catch_up(&room, seq).await;
         // Emptied, it is rebuilt by the same user.
         cluster.redis.ask::<()>(&redis::cmd("FLUSHALL"));
-        let sent = ann.publish(&room, "after the loss").await;
+        let sent = Draft::new(&room, "after the loss").say(&mut ann).await;
         bob.catch_up(&room, sent.seq).await;
         let denied: Vec<redis::Value> = cluster.redis.ask(redis::cmd("ACL").arg("LOG"));
         assert!(denied.is_empty(), "what the nodes were denied: {denied:?}");

@@ -34,7 +34,7 @@ async fn carol(node: &TestNode) -> Carol {
 /// Every socket is told why and closed; the token opens nothing any more.
 async fn assert_revoked(node: &TestNode, carol: Carol) {
     for mut socket in carol.sockets {
-        let closed = tokio::time::timeout(seconds(10), socket.closed()).await;
+        let closed = tokio::time::timeout(seconds(60), socket.closed()).await;
         assert_eq!(closed.expect("cut off soon"), 4403);
     }
     let answer = carol.rest.get("me").await;

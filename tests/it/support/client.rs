@@ -190,6 +190,20 @@ impl WsClient {
         self.last_ref
     }
 
+    /// Sends requests in one piece, so that the node has read some before it has answered any.
+    pub async fn ask_at_once(&mut self, frames: impl IntoIterator<Item = Value>) -> Vec<u64> {
+        let mut asked = Vec::new();
+        for mut frame in frames {
+            self.last_ref += 1;
+            frame["ref"] = self.last_ref.into();
+            // A dead connection shows at the next read.
+            let _ = self.socket.feed(Message::text(frame.to_string())).await;
+            asked.push(self.last_ref);
+        }
+        let _ = self.socket.flush().await;
+        asked
+    }
+
     /// The answer to a request: a frame, or a refusal.
     pub async fn answer(&mut self, reference: u64) -> Result<Value, Refusal> {
         let answer = self.try_answer(reference).await;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::checker::Published;
-use super::new_client_id;
 use super::view::number;
+use super::{WsClient, eventually, new_client_id, seconds};
 
 /// A message before it has its place. Repeated as it is until somebody acknowledges it.
 #[derive(Debug, Clone)]
@@ -30,6 +30,21 @@ impl Draft {
             "client_id": self.client_id,
             "body": {"text": self.text},
         })
+    }
+
+    /// Says it as a good client does: again, for as long as the answer is "not now".
+    pub async fn say(self, client: &mut WsClient) -> Published {
+        let ack = eventually("a message is taken", seconds(20), async || {
+            match client.request(self.frame()).await {
+                Ok(ack) => Some(ack),
+                Err(refusal) => {
+                    assert_eq!(refusal.frame["retry"], true, "{}", refusal.frame);
+                    None
+                }
+            }
+        })
+        .await;
+        self.acked(&client.user, &ack)
     }
 
     /// What the ack promises.
