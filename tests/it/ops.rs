@@ -3,6 +3,7 @@
 
 use std::process::Stdio;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -161,7 +162,7 @@ fn whoever_looks_at_a_cluster_is_told_at_once_what_is_wrong() {
             );
             let mut stranger = command(&cluster, &["nodes"]);
             stranger.env("REDIS_URL", url);
-            let failed = tokio::time::timeout(seconds(20), failure(stranger)).await;
+            let failed = tokio::time::timeout(seconds(50), failure(stranger)).await;
             let (code, words) = failed.expect("without trying for a minute");
             assert_eq!(code, Some(3), "{words}");
             assert!(words.contains("user and password"), "{words}");
@@ -222,12 +223,15 @@ fn settings_that_a_draining_node_refuses_are_taken_back_on_every_node() {
     in_a_runtime(async || {
         assert!(fail::has_failpoints(), "run with --features failpoints");
         let mut cluster = Cluster::start(2, seed()).await;
-        let refuses = [("FAILPOINTS", "settings::take=1*off->1*return(lose)")];
-        cluster.add_with(&refuses).await;
+        // It refuses every second version that it is asked to take.
+        let every_second = "1*off->1*return(lose)->".repeat(8);
+        let setting = format!("settings::take={every_second}off");
+        let settings = [("FAILPOINTS", &*setting), ("MADANG_DRAIN_SECONDS", "3600")];
+        cluster.add_with(&settings).await;
         let notice = |text: &str| json!({"settings": {"MADANG_NOTICE": text}});
         let admin = cluster.nodes[0].admin();
         admin.put("admin/config", notice("before")).await.good();
-        let settle = async |version: i64| {
+        let settle = async |version: i64, notice: &str| {
             for node in &cluster.nodes {
                 eventually("every node has it", seconds(10), async || {
                     let config = node.admin().get("admin/config").await.good();
@@ -235,20 +239,41 @@ fn settings_that_a_draining_node_refuses_are_taken_back_on_every_node() {
                 })
                 .await;
                 let words = node.anonymous().get("common/notice").await.good();
-                assert_eq!(words["value"], "before");
+                assert_eq!(words["value"], notice);
             }
         };
-        settle(1).await;
-        // It drains for as long as somebody stays; until then it has to be asked.
-        let mut stays = cluster.nodes[2].connect("ann").await;
-        let drain = format!("admin/nodes/{}/drain", node_of(&stays));
-        assert_eq!(admin.post(&drain, json!({})).await.status, 204);
-        stays.expect("move").await;
-        let refused = admin.put("admin/config", notice("after")).await;
+        settle(1, "before").await;
+        // It drains for as long as somebody stays; until then it has to be asked. Of so many, some
+        // are not to go before many minutes have passed.
+        let staying = join_all((0..64).map(|_| cluster.nodes[2].connect("ann"))).await;
+        let draining = node_of(&staying[0]);
+        for mut client in staying {
+            tokio::spawn(async move { while client.read().await.is_some() {} });
+        }
+        let drain = format!("admin/nodes/{draining}/drain");
+        eventually("it drains", seconds(10), async || {
+            // Who stood still for a while is not in the list for a moment.
+            let told = admin.post(&drain, json!({})).await;
+            assert!([204, 404].contains(&told.status), "{told:?}");
+            (cluster.nodes[2].metric("madang_draining").await == 1.0).then_some(())
+        })
+        .await;
+        let (mut version, mut kept) = (1, "before".to_owned());
+        let refused = loop {
+            let wanted = format!("after {version}");
+            let answer = admin.put("admin/config", notice(&wanted)).await;
+            if answer.status != 200 {
+                break answer;
+            }
+            // Whoever says no late, on a slow machine, is taken for somebody who agrees.
+            (version, kept) = (version + 1, wanted);
+            settle(version, &kept).await;
+            assert!(version < 8, "never refused");
+        };
         assert_eq!((refused.status, refused.refusal()), (409, "conflict"));
         let by = &refused.body["refused_by"];
-        assert_eq!(by[0]["node"], node_of(&stays), "{refused:?}");
+        assert_eq!(by[0]["node"], draining, "{refused:?}");
         assert_eq!(by.as_array().map(Vec::len), Some(1), "{refused:?}");
-        settle(3).await;
+        settle(version + 2, &kept).await;
     });
 }

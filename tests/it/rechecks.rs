@@ -72,6 +72,9 @@ fn many_devices_and_a_database_that_is_away_do_not_multiply() {
         }
         let run = |statement| {
             let mut database = SqliteConnection::establish(&path).unwrap();
+            database
+                .batch_execute("PRAGMA busy_timeout = 30000")
+                .unwrap();
             database.batch_execute(statement).unwrap();
         };
         run("ALTER TABLE users RENAME TO away");

@@ -130,7 +130,7 @@ impl Stage {
         let limits = Limits {
             batch_rows: 500,
             backlog_rows: 10_000,
-            deadline: Duration::from_secs(5),
+            deadline: Duration::from_secs(60),
         };
         let persistence = Persistence::start_here(db.store(), limits);
         let mut log = None;

@@ -256,7 +256,12 @@ fn the_file_is_read_again_at_sighup() {
         node.configure("MADANG_NOTICE = \"from the file\"\nMADANG_WORKERS = 7\n");
         node.hang_up();
         notice_is(&node, "from the file").await;
-        assert!(node.log().contains("MADANG_WORKERS is different now"));
+        eventually("what needs a restart is told", seconds(5), async || {
+            let log = node.log();
+            log.contains("MADANG_WORKERS is different now")
+                .then_some(())
+        })
+        .await;
         let shown = node.admin().get("admin/config").await.good();
         assert_eq!(entry(&shown, "MADANG_NOTICE")["origin"], "file");
         // What was set for all nodes wins; what is wrong changes nothing.

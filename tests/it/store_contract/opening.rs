@@ -133,7 +133,11 @@ async fn a_node_waits_for_its_database() {
     let mut server = Postgres::start().await;
     let url = server.database().await;
     server.kill();
-    let opening = tokio::task::spawn_blocking(move || Db::open(&url, &OpenOptions::default()));
+    let patient = OpenOptions {
+        wait: Duration::from_secs(180),
+        ..OpenOptions::default()
+    };
+    let opening = tokio::task::spawn_blocking(move || Db::open(&url, &patient));
     server.restart().await;
     assert!(opening.await.unwrap().is_ok());
 }
