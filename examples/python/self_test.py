@@ -10,6 +10,8 @@ import asyncio
 import json
 import secrets
 import sys
+import time
+import urllib.error
 import urllib.request
 
 from madang import Client, Error
@@ -18,14 +20,20 @@ MESSAGES = 300
 
 
 def rest(base, method, path, body=None, token=None):
-    """One REST request; the JSON of its answer."""
+    """One REST request, again while the answer is "not now"; the JSON of its answer."""
     request = urllib.request.Request(f"{base}/v1/{path}", method=method)
     request.add_header("Content-Type", "application/json")
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(request, data, timeout=30) as answer:
-        return json.loads(answer.read() or "null")
+    for left in reversed(range(20)):
+        try:
+            with urllib.request.urlopen(request, data, timeout=60) as answer:
+                return json.loads(answer.read() or "null")
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or not left:
+                raise
+            time.sleep(1)
 
 
 def sign_up(base, name):
@@ -35,7 +43,7 @@ def sign_up(base, name):
     return rest(base, "POST", "auth/sign-up", person)["access_token"]
 
 
-async def until(what, condition, seconds=60):
+async def until(what, condition, seconds=180):
     """Waits for something, not for ever."""
     for _ in range(seconds * 50):
         if condition():

@@ -26,7 +26,8 @@ import { rolling } from "./steps/rolling.mjs";
 const STEPS = { door, rooms, talk, history, protocol, lost, trouble, keyboard, looks, injection, account };
 // For clusters only, and by name.
 const NAMED = { rolling };
-const STEP_MS = 180_000;
+const STEP_MS = 420_000;
+const LAUNCH_MS = 180_000;
 const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -56,7 +57,7 @@ async function main([base, ...options]) {
   if (!base) throw new Error("usage: node run.mjs http://127.0.0.1:PORT [--restart-hook]");
   if (process.env.SHOTS) mkdirSync(process.env.SHOTS, { recursive: true });
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await chromium.launch({ executablePath, args: FLAGS });
+  const browser = await chromium.launch({ executablePath, args: FLAGS, timeout: LAUNCH_MS });
   const restart = options.includes("--restart-hook") ? askForRestart : null;
   const world = new World({ browser, base, restart, shots: process.env.SHOTS });
   try {

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 
-export const PATIENCE_MS = 20_000;
+// Longer than the longest pause between two attempts to connect, on the slowest machine.
+export const PATIENCE_MS = 60_000;
 export const PASSWORD = "correct horse battery";
 export const DESK = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
@@ -48,7 +49,7 @@ export class Person {
 
   constructor(world, context, page) {
     Object.assign(this, { world, context, page });
-    page.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultTimeout(PATIENCE_MS);
     page.on("pageerror", (error) => this.problems.push(error.stack));
     page.on("console", (message) => {
       if (message.type() === "error" && !isExpected(message.text())) this.problems.push(message.text());

@@ -53,7 +53,7 @@ async function scrollUp({ page }) {
     const first = () => document.querySelector(".message .bubble").textContent;
     const grown = (before) =>
       new Promise((done, fail) => {
-        const late = setTimeout(() => fail(new Error("nothing older came")), 15_000);
+        const late = setTimeout(() => fail(new Error("nothing older came")), 60_000);
         const seen = new MutationObserver(() => {
           if (first() === before) return;
           clearTimeout(late);

@@ -31,8 +31,9 @@ export async function injection(world) {
   await jun.$(".who").getByText(mallory.name, { exact: true }).first().waitFor();
   await jun.$('.talk-head button:has(use[href$="#people"])').click();
   await jun.$(".member-name").getByText(mallory.name, { exact: true }).waitFor();
+  const seen = jun.$(".typing").getByText(mallory.name).waitFor(); // it passes by itself
   await mallory.$(".composer textarea").pressSequentially("x");
-  await jun.$(".typing").getByText(mallory.name).waitFor();
+  await seen;
   await jun.shoot("shown-as-text");
   await jun.escape();
 

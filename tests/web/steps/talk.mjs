@@ -34,8 +34,9 @@ async function people({ mina, jun }) {
 }
 
 async function typing({ mina, jun }) {
+  const seen = mina.$(".typing").getByText("Jun Park님이 쓰고 있어요").waitFor(); // it passes by itself
   await jun.$(".composer textarea").pressSequentially("Wait");
-  await mina.$(".typing").getByText("Jun Park님이 쓰고 있어요").waitFor();
+  await seen;
   await jun.$(".composer textarea").fill("");
   await mina.until("typing is over", () => document.querySelector(".typing").textContent === "");
 }

@@ -136,8 +136,9 @@ async function killed({ mina, jun, yard, restart }) {
   await mina.enter(yard);
   await mina.say("before the kill");
   await jun.sees("before the kill");
+  await mina.page.evaluate(watchConnection);
   const back = restart();
-  await mina.$('.connection:not([data-state="online"])').waitFor({ state: "attached" });
+  await mina.until("the page notices", () => window.connectionStates.some((state) => state !== "online"));
   await mina.say("while it was away");
   await mina.shoot("killed");
   await back;
