@@ -151,8 +151,8 @@ async fn nobody_takes_rooms_over_right_after_an_outage() {
     })
     .await;
     world.hot.state().stuck.push(theirs);
-    world.mend_database();
     let mended = Instant::now();
+    world.mend_database();
     world.settled(theirs).await;
     assert_eq!(world.holds().await.counts.swept, 1);
     assert!(

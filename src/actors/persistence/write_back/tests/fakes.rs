@@ -171,9 +171,10 @@ pub(super) struct World {
     _db: Db,
 }
 
-/// As in a node, but quick to sweep.
+/// As in a node, but quick to sweep, and patient where a slow machine is late.
 pub(super) fn quick() -> Limits {
     Limits {
+        deadline: Duration::from_secs(60),
         sweep_interval: Duration::from_millis(20),
         standstill: (Duration::from_millis(100), Duration::from_millis(200)),
         ..Limits::default()
@@ -349,7 +350,7 @@ impl World {
 
 /// Waits for something that has to come.
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(120);
     while !holds().await {
         assert!(Instant::now() < end, "never came: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
