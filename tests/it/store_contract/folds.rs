@@ -4,7 +4,7 @@ use madang::db::{LoadedRoom, Mark, MemberRecord, Role, RoomKind, Store};
 use madang::ids::{RoomId, Seq, UserId};
 use madang::protocol::{Draft, EventKind, MemberChange};
 
-use super::{change, draft, join, message, on_both, people, trusted};
+use super::{change, draft, join, message, on_both, patiently, people, trusted};
 
 fn member(loaded: &LoadedRoom, user: UserId) -> &MemberRecord {
     let found = loaded.members.iter().find(|member| member.user == user);
@@ -250,7 +250,7 @@ async fn marks_and_appends_do_not_get_in_each_others_way() {
                     let drafts = || members.iter().map(|user| message(*user, "m")).collect();
                     let batch = rooms.iter().map(|room| trusted(*room, drafts()));
                     let batch: Vec<_> = batch.collect();
-                    stage.store.append(&batch, 1_000).unwrap();
+                    patiently(|| stage.store.append(&batch, 1_000));
                 }
             });
             scope.spawn(|| {
@@ -263,7 +263,8 @@ async fn marks_and_appends_do_not_get_in_each_others_way() {
                     let pairs = rooms.iter().rev().flat_map(|room| {
                         members.iter().rev().map(move |user| (*room, *user, mark))
                     });
-                    stage.store.save_marks(&pairs.collect::<Vec<_>>()).unwrap();
+                    let pairs: Vec<_> = pairs.collect();
+                    patiently(|| stage.store.save_marks(&pairs));
                 }
             });
         });

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::{Connection, PgConnection};
-use madang::db::{RoomKind, WriteError, Written};
+use madang::db::{Placed, RoomKind, WriteError, Written};
 use madang::ids::{RoomId, UserId};
 
 use super::write_back::{LIFE, alive, placed};
-use super::{Stage, message, on_both, people};
+use super::{Stage, message, on_both, patiently, people};
 
 #[tokio::test]
 async fn a_life_begins_where_the_known_one_ends() {
@@ -49,11 +49,19 @@ async fn only_the_present_life_writes() {
     .await;
 }
 
+/// Writes, again while it has to wait too long for its turn.
+fn write_patiently(stage: &Stage, batch: &[Placed]) -> Result<Vec<Written>, WriteError> {
+    patiently(|| match stage.store.write(LIFE, batch) {
+        Err(WriteError::Store(error)) => Err(error),
+        answer => Ok(answer),
+    })
+}
+
 /// Writes one event after the other until it is fenced.
 fn write_on(stage: &Stage, room: RoomId, ann: UserId) {
     for seq in 2.. {
         let batch = [placed(room, seq, seq - 2, vec![message(ann, "m")])];
-        match stage.store.write(LIFE, &batch) {
+        match write_patiently(stage, &batch) {
             Ok(written) => assert!(matches!(written[..], [Written::Done { .. }])),
             Err(WriteError::Fenced { current }) => {
                 assert_eq!(current.as_deref(), Some("next"));
@@ -86,7 +94,7 @@ async fn nothing_of_the_old_life_is_written_once_the_new_one_has_begun() {
             until("everybody writes", || {
                 heads().iter().all(|(_, head)| head.0 > 5)
             });
-            assert!(stage.store.begin_life(Some(LIFE), "next").unwrap());
+            assert!(patiently(|| stage.store.begin_life(Some(LIFE), "next")));
             let then = heads();
             until("the heads are looked at again", || {
                 // As many reads as there were writes on the way.

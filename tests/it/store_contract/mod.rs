@@ -13,9 +13,11 @@ mod trouble;
 mod write_back;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use madang::db::{
     Append, Appended, Basis, Db, Fate, LoadedRoom, NewRoom, OpenOptions, RoomKind, Store,
+    StoreError,
 };
 use madang::ids::{RoomId, Seq, UserId};
 use madang::protocol::{ClientId, Draft, EventKind, MemberChange, Place};
@@ -88,6 +90,18 @@ pub async fn on_both(case: impl Fn(&Stage)) {
     for stage in [Stage::sqlite(), Stage::postgres().await] {
         println!("on {}", stage.url);
         case(&stage);
+    }
+}
+
+/// Asks again while the answer is "not now": where many write at once, a slow machine may keep
+/// somebody waiting for longer than a question may take.
+pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> T {
+    let end = Instant::now() + Duration::from_secs(120);
+    loop {
+        match ask() {
+            Err(StoreError::Unavailable(_)) if Instant::now() < end => {}
+            answer => return answer.unwrap(),
+        }
     }
 }
 

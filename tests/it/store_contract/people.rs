@@ -6,7 +6,7 @@ use madang::db::{
 use madang::ids::{LoginId, UserId};
 use madang::protocol::EventKind;
 
-use super::{Stage, change, on_both};
+use super::{Stage, change, on_both, patiently};
 
 fn account(name: &str) -> UserRecord {
     let id = UserId::random();
@@ -228,7 +228,9 @@ async fn of_many_uses_at_once_one_wins() {
                     .map(|i| {
                         let (store, token) = (&stage.store, &token);
                         let next = format!("next {round} {i}");
-                        scope.spawn(move || store.rotate_login(token, &next, 20, 2_000).unwrap())
+                        scope.spawn(move || {
+                            patiently(|| store.rotate_login(token, &next, 20, 2_000))
+                        })
                     })
                     .collect();
                 users.into_iter().map(|user| user.join().unwrap()).collect()

@@ -4,7 +4,7 @@ use madang::db::{NewRoom, RoomKind};
 use madang::ids::{RoomId, Seq};
 use madang::protocol::EventKind;
 
-use super::{Stage, change, draft, join, message, new_room, on_both, people};
+use super::{Stage, change, draft, join, message, new_room, on_both, patiently, people};
 
 #[tokio::test]
 async fn a_room_is_made_once() {
@@ -41,7 +41,7 @@ async fn two_people_have_one_room() {
         };
         let rooms: Vec<RoomId> = std::thread::scope(|scope| {
             let makers: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| stage.store.create_room(&dm()).unwrap().id))
+                .map(|_| scope.spawn(|| patiently(|| stage.store.create_room(&dm())).id))
                 .collect();
             makers
                 .into_iter()
