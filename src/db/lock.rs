@@ -2,49 +2,34 @@
 //! never both, and never two that are alone.
 //!
 //! Beside SQLite it is a locked file that names the process; in Postgres a lock of a
-//! session, on a connection of its own that is looked after every two seconds. While it
-//! is lost, nothing is appended.
+//! session (`lock/session.rs`). While it is lost, nothing is appended.
+
+mod session;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
-use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
+use self::session::Session;
 use super::{OpenError, StoreError};
-
-/// How often the connection that holds the lock is looked after.
-const CHECK_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Names our lock among others in the same database: "mada" in ASCII. The second half of
-/// the key is the schema, so that two chats can share a database.
-const TRY_LOCK: &str =
-    "SELECT pg_try_advisory_lock(1835099233, hashtext(current_schema())) AS held";
-/// The same lock for a node of a cluster, which shares it with the others.
-const TRY_SHARE: &str =
-    "SELECT pg_try_advisory_lock_shared(1835099233, hashtext(current_schema())) AS held";
 
 /// Proof that this node may write: because it is the only one, or because all that do have a
 /// common log. Dropping it gives the lock back, or this node's share of it.
 #[derive(Debug)]
 pub(super) struct Holder {
     held: Arc<AtomicBool>,
-    /// What keeps the lock: nobody reads it.
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
+/// What keeps the lock for as long as it is not dropped.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the lock lasts as long as these are not dropped")]
 enum Keeper {
-    File(File),
-    Session(Sender<()>),
+    File(#[expect(dead_code, reason = "it is locked, and nobody reads it")] File),
+    Session(Session),
 }
 
 impl Holder {
@@ -81,7 +66,7 @@ impl Holder {
             .map_err(broken)?;
         Ok(Self {
             held: Arc::new(AtomicBool::new(true)),
-            _keeper: Keeper::File(file),
+            keeper: Keeper::File(file),
         })
     }
 
@@ -89,42 +74,32 @@ impl Holder {
     /// the other nodes of a cluster.
     pub(super) fn of_session(
         url: &str,
-        mut conn: PgConnection,
+        conn: PgConnection,
         shared: bool,
     ) -> Result<Self, OpenError> {
-        let held =
-            try_lock(&mut conn, shared).map_err(|cause| OpenError::unreachable(url, &cause))?;
-        if !held {
-            let holder = if shared {
-                "a node without REDIS_URL"
-            } else {
-                "another node"
-            };
-            return Err(OpenError::Locked {
-                what: super::open::without_password(url),
-                holder: holder.into(),
-            });
-        }
         let held = Arc::new(AtomicBool::new(true));
-        let (stop, stopped) = channel();
-        let mut session = Session {
-            url: url.to_owned(),
-            conn: Some(conn),
-            held: held.clone(),
-            shared,
-        };
-        std::thread::Builder::new()
-            .name("madang-db-lock".into())
-            .spawn(move || {
-                while stopped.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                    session.check();
-                }
-            })
-            .map_err(|cause| OpenError::unreachable(url, &cause))?;
+        let session = Session::begin(url, conn, shared, held.clone())?;
         Ok(Self {
             held,
-            _keeper: Keeper::Session(stop),
+            keeper: Keeper::Session(session),
         })
+    }
+
+    /// This node lives this life of the hot log, and no other any more: see
+    /// [`Holder::is_lived`].
+    pub(super) fn enter_life(&self, name: &str) {
+        if let Keeper::Session(session) = &self.keeper {
+            session.enter_life(name);
+        }
+    }
+
+    /// Does another node live this life of the hot log?
+    pub(super) fn is_lived(&self, name: &str) -> Result<bool, StoreError> {
+        match &self.keeper {
+            // A hot log has nodes, and they have Postgres.
+            Keeper::File(_) => Ok(false),
+            Keeper::Session(session) => session.is_lived(name),
+        }
     }
 
     /// Is the lock still ours?
@@ -144,54 +119,4 @@ fn beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     name.into()
-}
-
-#[derive(QueryableByName)]
-struct Lock {
-    #[diesel(sql_type = Bool)]
-    held: bool,
-}
-
-fn try_lock(conn: &mut PgConnection, shared: bool) -> QueryResult<bool> {
-    let question = if shared { TRY_SHARE } else { TRY_LOCK };
-    let lock: Lock = diesel::sql_query(question).get_result(conn)?;
-    Ok(lock.held)
-}
-
-/// The connection whose life is the lock's.
-struct Session {
-    url: String,
-    conn: Option<PgConnection>,
-    held: Arc<AtomicBool>,
-    /// With the other nodes of a cluster?
-    shared: bool,
-}
-
-impl Session {
-    /// A living connection still has its lock. A dead one has lost it: try to get it back.
-    fn check(&mut self) {
-        let alive = self
-            .conn
-            .as_mut()
-            .is_some_and(|conn| conn.batch_execute("SELECT 1").is_ok());
-        if alive {
-            return;
-        }
-        if self.held.swap(false, Ordering::AcqRel) {
-            log::error!("the database's lock is lost: nothing is written until it is back");
-        }
-        self.conn = None;
-        let regained = PgConnection::establish(&self.url)
-            .ok()
-            .and_then(|mut conn| {
-                try_lock(&mut conn, self.shared)
-                    .is_ok_and(|held| held)
-                    .then_some(conn)
-            });
-        if regained.is_some() {
-            log::info!("the database's lock is back");
-            self.conn = regained;
-            self.held.store(true, Ordering::Release);
-        }
-    }
 }

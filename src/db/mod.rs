@@ -114,6 +114,12 @@ pub trait Store: Send + Sync {
     /// the writes of the old one that are under way. True also for a repeat.
     fn begin_life(&self, old: Option<&str>, new: &str) -> Result<bool, StoreError>;
 
+    /// This node lives the life with this name from now on, and no other.
+    fn enter_life(&self, name: &str);
+
+    /// Does another node live it? Who does not leaves its end to those who do.
+    fn is_lived(&self, name: &str) -> Result<bool, StoreError>;
+
     /// A range of a room's log, ascending, at most `limit`, nothing below `floor` (inclusive).
     fn events(
         &self,

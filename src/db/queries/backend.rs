@@ -82,6 +82,14 @@ impl Store for Backend {
         self.change(|conn| lives::begin_life(conn, old, new))
     }
 
+    fn enter_life(&self, name: &str) {
+        self.holder.enter_life(name);
+    }
+
+    fn is_lived(&self, name: &str) -> Result<bool, StoreError> {
+        self.holder.is_lived(name)
+    }
+
     fn events(
         &self,
         room: RoomId,

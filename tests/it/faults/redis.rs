@@ -1,7 +1,7 @@
 //! A Redis that dies, comes back with less, is full, or is silent: F5 to F7.
 
 use super::trial::{Trial, try_fault};
-use crate::support::{Cluster, Setup, eventually, seconds};
+use crate::support::{Cluster, Redis, Setup, eventually, in_a_runtime, seconds};
 
 /// A Postgres of its own, so that much can be unflushed.
 const ALONE: Setup<'static> = Setup {
@@ -203,5 +203,31 @@ fn redis_is_full() {
         trial.cluster.redis.set("maxmemory", "0");
         let judged = trial.judge().await;
         assert_eq!((judged.gaps_for("lag"), judged.gaps_for("epoch")), (0, 0));
+    });
+}
+
+#[test]
+fn a_node_with_another_redis_leaves_the_cluster_alone() {
+    in_a_runtime(async || {
+        let mut cluster = Cluster::start(2, 6).await;
+        let room = cluster.nodes[0].room("ann", &[]).await;
+        let mut ann = cluster.nodes[0].connect("ann").await;
+        let other = Redis::start().await;
+        let mut mistaken = cluster.launch(&[("REDIS_URL", &other.url())]);
+        eventually("it says what is wrong", seconds(60), async || {
+            let log = mistaken.log();
+            log.contains("is REDIS_URL the same").then_some(())
+        })
+        .await;
+        let sent = ann.publish(&room, "undisturbed").await;
+        for node in &mut cluster.nodes {
+            let rebuilt = node.metric("madang_redis_rebuildings_total").await;
+            assert_eq!(rebuilt, 0.0, "the life was taken");
+            assert!(node.terminate().await.success());
+        }
+        // Where nobody else lives it is right: the cluster has moved to another Redis.
+        mistaken.listening().await;
+        let mut ann = mistaken.connect("ann").await;
+        assert_eq!(ann.subscribe(&room).await["head"], sent.seq);
     });
 }

@@ -27,6 +27,9 @@ use crate::protocol::envelope::Payload;
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// A leader that says nothing for so long has died: another takes over.
 const LEADER: Duration = Duration::from_secs(10);
+/// For so long others may need to rebuild a Redis that does not know their life; then it is
+/// probably not theirs.
+const MISTAKEN: Duration = Duration::from_secs(10);
 /// What a rebuilding leaves in Redis is gone after that.
 const TRACES: Duration = Duration::from_secs(30);
 /// Events of one room that are brought over at once.
@@ -58,8 +61,38 @@ impl Inner {
         if self.gate.is_in(&of_database) {
             self.salvage(&of_database).await?;
             self.gate.mark_salvaged();
+        } else if self.gate.life().is_none() {
+            self.leave_to_those_who_live(&of_database).await?;
         }
         self.lead_or_wait(Some(of_database)).await
+    }
+
+    /// A node that starts leaves a life that others live to them: their Redis may be another
+    /// than ours, by a mistake of whoever configured this node. Ends when nobody lives it.
+    async fn leave_to_those_who_live(&self, name: &str) -> Result<()> {
+        let end = Instant::now() + MISTAKEN;
+        loop {
+            let asked = name.to_owned();
+            let (is_lived, present) = self
+                .db
+                .run(move |store| Ok((store.is_lived(&asked)?, store.life()?)))
+                .await?;
+            if !is_lived {
+                return Ok(());
+            }
+            if present.as_deref() != Some(name) || self.is_alive(name).await? {
+                // They have settled it: look again.
+                return Err(Error::unavailable());
+            }
+            if Instant::now() >= end {
+                log::error!(
+                    "this Redis does not know the life that other nodes of the database live in: \
+                     is REDIS_URL the same as theirs? Nothing is served until it is, or they are gone"
+                );
+                return Err(Error::unavailable());
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
 
     /// Redis lives this life: appends are open. A node that was late, as it was stopped when
@@ -69,6 +102,13 @@ impl Inner {
             self.gate.reopen();
             return Ok(());
         }
+        let life = name.to_owned();
+        self.db
+            .run(move |store| {
+                store.enter_life(&life);
+                Ok(())
+            })
+            .await?;
         let before = self.gate.life();
         if self.gate.is_late()
             && let Some(subscribers) = self.subscribers.get()
