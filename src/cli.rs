@@ -216,7 +216,7 @@ fn allow_connections(wanted: u32) {
     if raised.is_err() || !enough {
         log::warn!(
             "the system allows fewer open files than MADANG_LIMIT_CONNECTIONS = {wanted} needs: \
-             raise it with ulimit -n"
+             raise it with ulimit -Hn"
         );
     }
 }
@@ -264,6 +264,10 @@ fn print_token(config: &Config, token: TokenArgs) -> Result<(), Failure> {
         ..Claims::new(token.sub, lifetime)
     };
     let tokens = Tokens::new(&config.signing_secret()?);
+    if !claims.fits() {
+        let message = "a token stands for somebody: --sub has 1 to 255 bytes without NUL";
+        return Err(Failure::Other(message.to_owned()));
+    }
     let text = tokens.issue(&claims);
     println!("{}", text.map_err(|cause| Failure::Other(cause.message))?);
     Ok(())

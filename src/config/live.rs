@@ -117,7 +117,7 @@ impl Live {
             ack: settings.read("MADANG_ACK", "log or db", durability)?,
             allowed_origins: settings.read("MADANG_ALLOWED_ORIGINS", ORIGINS, origins)?,
             guests: settings.read("MADANG_GUESTS", FLAG, flag)?,
-            notice: settings.read("MADANG_NOTICE", "at most 1000 bytes", notice)?,
+            notice: settings.read("MADANG_NOTICE", "at most 1000 bytes without NUL", notice)?,
             min_client_version: settings.read(
                 "MADANG_MIN_CLIENT_VERSION",
                 "a version like 1.2.3",
@@ -161,7 +161,10 @@ fn durability(text: &str) -> Option<Durability> {
 fn notice(text: &str) -> Option<Option<String>> {
     match text {
         "" => Some(None),
-        text => (text.len() <= MOST_NOTICE_BYTES).then(|| Some(text.to_owned())),
+        text => {
+            let is_fit = text.len() <= MOST_NOTICE_BYTES && !text.contains('\0');
+            is_fit.then(|| Some(text.to_owned()))
+        }
     }
 }
 

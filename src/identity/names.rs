@@ -37,7 +37,7 @@ pub(super) fn check_username(username: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::bad_field(format!(
-        "username has 1 to {MAX_USERNAME_CHARS} characters: letters, digits and . _ - + @"
+        "username has 1 to {MAX_USERNAME_CHARS} characters: letters (without combining marks), digits and . _ - + @"
     )))
 }
 

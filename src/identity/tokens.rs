@@ -16,6 +16,8 @@ use crate::protocol::ErrorCode;
 const MAX_BYTES: usize = 8 * 1024;
 /// Longest `sub`, bytes.
 const MAX_SUB_BYTES: usize = 255;
+/// By how much an issuer's clock may be ahead of ours.
+const MAX_AHEAD_MS: i64 = 60_000;
 /// Whom tokens are for, if they say.
 const AUDIENCE: &str = "madang";
 /// What they are for, if they say.
@@ -96,7 +98,7 @@ impl Claims {
     }
 
     /// Are `aud`, `typ` and `sub` what they have to be?
-    fn fits(&self) -> bool {
+    pub fn fits(&self) -> bool {
         let for_us = match &self.aud {
             None => true,
             Some(Audience::One(audience)) => audience == AUDIENCE,
@@ -156,7 +158,14 @@ impl Tokens {
                 .iter()
                 .any(|known| typ.eq_ignore_ascii_case(known))
         };
-        if !data.header.typ.as_ref().is_none_or(typed) || !data.claims.fits() {
+        // RFC 7515, 4.1.11: extensions that have to be understood, and none is.
+        let is_plain = data.header.crit.is_none();
+        if !is_plain || !data.header.typ.as_ref().is_none_or(typed) || !data.claims.fits() {
+            return Err(invalid());
+        }
+        // A later sign-out everywhere ends what was issued before it: the time has to be true.
+        let latest = now_ms() + MAX_AHEAD_MS;
+        if data.claims.issued_at().is_some_and(|at| at > latest) {
             return Err(invalid());
         }
         // The library lets a token live through the last second; RFC 7519 does not.
@@ -255,6 +264,7 @@ mod tests {
             json!({"sub": "ann", "exp": soon, "nbf": soon}),
             json!({"sub": "ann", "exp": soon, "nbf": "now"}),
             json!({"sub": "ann", "exp": soon, "iat": "now"}),
+            json!({"sub": "ann", "exp": soon + 9000, "iat": now() + 3600}),
             json!({"sub": "ann", "exp": soon, "aud": "other"}),
             json!({"sub": "ann", "exp": soon, "aud": ["madang", "other"]}),
             json!({"sub": "ann", "exp": soon, "aud": 7}),
@@ -285,9 +295,14 @@ mod tests {
             typ: Some("refresh+jwt".into()),
             ..Header::default()
         };
+        let critical = Header {
+            crit: Some(vec!["something".into()]),
+            ..Header::default()
+        };
         for token in [
             String::new(),
             "a.b.c".into(),
+            signed(&critical, &claims, KEY),
             none,
             format!("{message}."),
             message.to_owned(),

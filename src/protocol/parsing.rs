@@ -72,8 +72,7 @@ fn unreadable(error: Error) -> ClientFrame {
 fn read_command(mut fields: Map<String, Value>) -> Result<Command> {
     let kind = match fields.remove("type") {
         Some(Value::String(kind)) => kind,
-        Some(_) => return Err(Error::bad_field("type is a string")),
-        None => return Err(bad_frame("a frame has a type")),
+        Some(_) | None => return Err(bad_frame("a frame has a type, which is a string")),
     };
     if let Some(Value::String(room)) = fields.get("room")
         && room.parse::<RoomId>().is_err()

@@ -75,6 +75,7 @@ fn nothing_changes_when_anything_is_wrong() {
             ("MADANG_LIMIT_IN_FLIGHT", json!("")),
             ("MADANG_ALLOWED_ORIGINS", json!(["https://chat.org/path"])),
             ("MADANG_NOTICE", json!("x".repeat(1001))),
+            ("MADANG_NOTICE", json!("a\u{0}b")),
             ("MADANG_NOTICE", json!({"text": "hi"})),
             ("MADANG_MIN_CLIENT_VERSION", json!("newest")),
             (
