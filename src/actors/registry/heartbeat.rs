@@ -10,6 +10,7 @@ use super::redis::{Kept, Lease, Load, RedisBroker};
 use super::remote::{Alive, Observe, WasAway};
 use crate::actors::persistence::{self, write_back};
 use crate::actors::{Services, directory, hub};
+use crate::protocol::envelope::Payload;
 
 /// How often the lease is renewed, and those of others are read.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -48,12 +49,26 @@ pub async fn keep_lease(services: Arc<Services>, broker: RedisBroker) {
                 continue;
             }
         }
-        is_first = false;
+        if std::mem::take(&mut is_first) {
+            announce(&broker).await;
+        }
         if let Ok(leases) = broker.nodes().await {
             catch_up_settings(&services, &leases).await;
             let _ = services.registry.send(Alive(leases)).await;
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Has the others read this node's lease before their next turn: whoever rebuilds Redis waits
+/// for those who are known to have one.
+async fn announce(broker: &RedisBroker) {
+    let nobody = Payload::People {
+        number: 0,
+        changes: Vec::new(),
+    };
+    if let Err(error) = broker.send(None, nobody).await {
+        log::debug!("the other nodes learn of this one at their next look: {error}");
     }
 }
 
