@@ -107,7 +107,7 @@ pub const KEYS: &[Key] = &[
     key(
         "MADANG_BACKLOG_EVENTS",
         "200000",
-        "events that may wait to be written before sends are refused",
+        "events that may wait to be written before sends are refused; a large one counts for each KiB",
     ),
     key(
         "MADANG_DRAIN_SECONDS",

@@ -78,7 +78,7 @@ async fn written_alone(services: &Services) -> Result<usize> {
 }
 
 fn backlog(events: usize) -> MetricFamily {
-    let help = "Events that are not in the database yet.";
+    let help = "Events that are not in the database yet, large ones counted for each begun KiB.";
     gauge("madang_backlog_events", help, events as f64)
 }
 

@@ -160,6 +160,12 @@ impl Draft {
         })
     }
 
+    /// How much room it takes in a backlog: one place for each begun KiB of its body, so that
+    /// a limit of places is one of memory, too.
+    pub fn places(&self) -> usize {
+        self.body.len().div_ceil(1024).max(1)
+    }
+
     /// To whom it happens, in a `join leave kick ban mute role`; `None` when its body does not
     /// say.
     pub fn member_change(&self) -> Option<MemberChange> {

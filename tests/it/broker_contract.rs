@@ -1,6 +1,7 @@
 //! What any broker has to keep (`madang::actors::registry::Broker`), tried on each of them.
 
 mod below;
+mod weight;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -93,9 +94,12 @@ impl Stage {
     }
 
     async fn with_redis(db: Db, folder: tempfile::TempDir) -> Self {
+        Self::with_backlog(db, folder, Backlog::new(10_000)).await
+    }
+
+    async fn with_backlog(db: Db, folder: tempfile::TempDir, backlog: Arc<Backlog>) -> Self {
         let server = Redis::start().await;
         let client = redis::open(&server.url()).await.unwrap();
-        let backlog = Backlog::new(10_000);
         let broker = RedisBroker::new(client, NodeName::new("n"), db.clone(), backlog.clone());
         let heard = Arc::default();
         let ear = Ear(Arc::clone(&heard)).start();

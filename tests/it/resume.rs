@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::support::{Publisher, TestNode, WsClient, assert_clean, on_every_pair, rounds};
+use crate::support::{
+    Cluster, Publisher, TestNode, WsClient, assert_clean, in_a_runtime, on_every_pair, rounds,
+};
 
 /// Clients that wander at the same time.
 const AT_ONCE: usize = 20;
@@ -97,4 +99,43 @@ async fn step(client: &mut WsClient, node: &TestNode, room: &str, random: &mut S
             client.come_back(&node.address, &token).await;
         }
     }
+}
+
+/// More than a list in Redis holds of large messages, and more than a node's own window.
+#[test]
+fn large_messages_are_resumed_from_below_the_log() {
+    in_a_runtime(async || {
+        let cluster = Cluster::start(2, 7).await;
+        let [here, there] = &cluster.nodes[..] else {
+            panic!("two nodes")
+        };
+        let room = here.room("ann", &["bob"]).await;
+        let mut ann = here.connect("ann").await;
+        let mut bob = here.connect("bob").await;
+        bob.subscribe(&room).await;
+        let mut promised = vec![ann.publish(&room, "before").await];
+        bob.catch_up(&room, promised[0].seq).await;
+        for number in 0..60 {
+            let text = format!("{number} {}", "x".repeat(20 * 1024));
+            promised.push(ann.publish_durably(&room, &text).await);
+        }
+        let head = promised.last().expect("they were said").seq;
+        // One node has the newest in memory, the other reads what there is.
+        for node in [here, there] {
+            let mut again = node.connect("bob").await;
+            again.subscribe_last(&room, 200).await;
+            again.fill_holes(&room).await;
+            assert_clean(&node.rest("bob"), &room, &promised, &[again.view(&room)]).await;
+        }
+        bob.come_back(&there.address, &there.token("bob")).await;
+        bob.catch_up(&room, head).await;
+        assert_eq!(bob.view(&room).holes(), Vec::<u64>::new());
+        assert_clean(&there.rest("bob"), &room, &promised, &[bob.view(&room)]).await;
+        let keys = cluster.redis.keys("madang:{b*}:l:*");
+        let held: Vec<String> = cluster
+            .redis
+            .ask(redis::cmd("LRANGE").arg(&keys[0]).arg(0).arg(-1));
+        let held: usize = held.iter().map(String::len).sum();
+        assert!(held <= 256 * 1024, "{held} bytes of {keys:?}");
+    });
 }

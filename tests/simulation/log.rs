@@ -46,6 +46,8 @@ pub(crate) struct Draft {
     pub(crate) target: Person,
     /// The database will refuse it.
     pub(crate) poison: bool,
+    /// How long its text is.
+    pub(crate) bytes: usize,
 }
 
 /// A draft that has its place.
@@ -70,7 +72,15 @@ impl Draft {
             kind: Kind::Void,
             target: SYSTEM,
             poison: false,
+            bytes: 0,
         }
+    }
+}
+
+impl Event {
+    /// How long its text is in the log.
+    pub(crate) fn bytes(&self) -> usize {
+        format!("1 {} {} {} ", self.seq, self.n, self.at).len() + self.draft.bytes
     }
 }
 

@@ -27,7 +27,7 @@ use world::{END, World};
 /// Runs per kind of fault, unless `SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 30;
 /// A rule that is left out has to show within so many runs.
-const SHOWS_WITHIN: u64 = 2_000;
+const SHOWS_WITHIN: u64 = 4_000;
 
 /// One run: what was wrong, and its steps.
 fn run(seed: u64, fault: Fault, bug: Bug, traced: bool) -> (Vec<String>, Vec<String>) {

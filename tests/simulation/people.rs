@@ -97,12 +97,15 @@ impl World {
             3 if self.weather.clocks => -SPANS.ahead * 3,
             _ => self.time.between(-500, 500),
         };
+        let number = self.number();
         Draft {
-            name: (from, self.number()),
+            name: (from, number),
             made_at: self.time.now() + skew,
             kind,
             target,
             poison: kind == Kind::Message && self.time.once_in(self.weather.poison),
+            // From some that are many to one that is too much for itself.
+            bytes: [0, 20, 60, 200][number as usize % 4],
         }
     }
 

@@ -12,6 +12,8 @@ use super::log::{Draft, Epoch, Event, Fold, Kind, Life, Ms, Name, Person, Room, 
 pub(crate) struct Spans {
     /// Newest events that stay hot.
     pub(crate) hot_events: usize,
+    /// And so many bytes of them.
+    pub(crate) hot_bytes: usize,
     /// Ids stay so long after their append.
     pub(crate) ids: Ms,
     /// A clock may be ahead by so much.
@@ -49,6 +51,10 @@ pub(crate) struct Hot {
     pub(crate) ahead: BTreeMap<Person, Ms>,
     /// The newest events.
     pub(crate) log: VecDeque<Event>,
+    /// What they weigh, if they are weighed up to the head.
+    pub(crate) bytes: usize,
+    /// Up to where they are weighed.
+    pub(crate) weighed: Seq,
     /// Where they stand, by name.
     pub(crate) ids: HashMap<Name, (Seq, Ms, Kind)>,
     /// Those names in order.
@@ -196,6 +202,10 @@ impl Keys {
         let fates = append.drafts.iter().map(|(draft, _)| place(hot, draft, at));
         let fates = fates.collect();
         let events = hot.after(before);
+        if hot.weighed == before {
+            hot.bytes += events.iter().map(Event::bytes).sum::<usize>();
+            hot.weighed = hot.head;
+        }
         let became_dirty = !events.is_empty() && before == hot.flushed;
         if became_dirty {
             hot.expires = None;
@@ -231,9 +241,7 @@ impl Keys {
                 Bug::TrimPastFlushed => 0,
                 _ => (hot.head - hot.flushed) as usize,
             };
-            while hot.log.len() > spans.hot_events.max(unflushed) {
-                hot.log.pop_front();
-            }
+            trim(hot, spans, unflushed);
             forget(hot, now, spans, bug);
             let clean = hot.flushed == hot.head;
             hot.expires = clean.then_some(now + spans.idle);
@@ -284,6 +292,8 @@ impl Keys {
                 _ => fold.ahead.clone(),
             },
             log: VecDeque::new(),
+            bytes: 0,
+            weighed: fold.head,
             ids: HashMap::new(),
             order: VecDeque::new(),
             expires: Some(now + spans.idle),
@@ -353,6 +363,26 @@ fn place(hot: &mut Hot, draft: &Draft, at: Ms) -> Fate {
     hot.ids.insert(draft.name, (seq, at, draft.kind));
     hot.order.push_back((seq, at, draft.made_at, draft.name));
     Fate::New(seq, at)
+}
+
+/// Keeps the newest events: so many, of so many bytes, and all that are not in the database.
+fn trim(hot: &mut Hot, spans: &Spans, unflushed: usize) {
+    let surplus = hot
+        .log
+        .len()
+        .saturating_sub(spans.hot_events.max(unflushed));
+    let popped: usize = hot.log.drain(..surplus).map(|e| e.bytes()).sum();
+    if hot.weighed == hot.head {
+        hot.bytes -= popped;
+    } else if hot.log.len() <= spans.hot_events {
+        hot.bytes = hot.log.iter().map(Event::bytes).sum();
+    } else {
+        return;
+    }
+    while hot.bytes > spans.hot_bytes && hot.log.len() > unflushed {
+        hot.bytes -= hot.log.pop_front().map_or(0, |e| e.bytes());
+    }
+    hot.weighed = hot.head;
 }
 
 /// Lets ids go whose time is over.

@@ -18,6 +18,7 @@ use super::time::{Ms, NOBODY, Time};
 /// How long things last here: the proportions are those of the real ones.
 pub(crate) const SPANS: Spans = Spans {
     hot_events: 4,
+    hot_bytes: 150,
     ids: 8_000,
     ahead: 4_000,
     idle: 20_000,
@@ -141,6 +142,7 @@ impl World {
                 kind: Kind::Join,
                 target: person,
                 poison: false,
+                bytes: 0,
             };
             let seq = Seq::from(person);
             row.insert(

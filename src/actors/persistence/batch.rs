@@ -13,8 +13,8 @@ pub struct Batch<T, W> {
     in_flight: Vec<Item<T, W>>,
     /// What comes next, in order.
     waiting: VecDeque<Item<T, W>>,
-    /// Rows in both.
-    rows: usize,
+    /// How much room both take.
+    places: usize,
     /// Failures in a row.
     failures: u32,
     limits: Limits,
@@ -23,9 +23,10 @@ pub struct Batch<T, W> {
 /// How much may gather, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Most rows in one write.
+    /// Most rows in one write, large ones counted as in the backlog.
     pub batch_rows: usize,
-    /// Most rows that may wait; beyond it pushes are refused.
+    /// Most rows that may wait, large ones counted for each begun KiB; beyond it pushes are
+    /// refused.
     pub backlog_rows: usize,
     /// How long an item may stay before whoever waits is told that nobody knows.
     pub deadline: Duration,
@@ -34,7 +35,7 @@ pub struct Limits {
 #[derive(Debug)]
 struct Item<T, W> {
     what: T,
-    rows: usize,
+    places: usize,
     waiter: W,
     since: Instant,
 }
@@ -50,21 +51,21 @@ impl<T: Clone, W> Batch<T, W> {
         Self {
             in_flight,
             waiting,
-            rows: 0,
+            places: 0,
             failures: 0,
             limits,
         }
     }
 
-    /// Takes an item in, if the backlog has room.
-    pub fn push(&mut self, what: T, rows: usize, waiter: W, now: Instant) -> Result<(), Full<W>> {
-        if self.rows + rows > self.limits.backlog_rows {
+    /// Takes an item in, if the backlog has room; an empty one has room for anything.
+    pub fn push(&mut self, what: T, places: usize, waiter: W, now: Instant) -> Result<(), Full<W>> {
+        if self.places > 0 && self.places + places > self.limits.backlog_rows {
             return Err(Full(waiter));
         }
-        self.rows += rows;
+        self.places += places;
         self.waiting.push_back(Item {
             what,
-            rows,
+            places,
             waiter,
             since: now,
         });
@@ -76,10 +77,10 @@ impl<T: Clone, W> Batch<T, W> {
         if !self.in_flight.is_empty() {
             return None;
         }
-        let mut rows = 0;
+        let mut places = 0;
         while let Some(item) = self.waiting.front() {
-            rows += item.rows;
-            if rows > self.limits.batch_rows && !self.in_flight.is_empty() {
+            places += item.places;
+            if places > self.limits.batch_rows && !self.in_flight.is_empty() {
                 break;
             }
             self.in_flight.extend(self.waiting.pop_front());
@@ -91,7 +92,7 @@ impl<T: Clone, W> Batch<T, W> {
     pub fn written(&mut self) -> Vec<W> {
         self.failures = 0;
         let done = std::mem::take(&mut self.in_flight);
-        self.rows -= done.iter().map(|item| item.rows).sum::<usize>();
+        self.places -= done.iter().map(|item| item.places).sum::<usize>();
         done.into_iter().map(|item| item.waiter).collect()
     }
 
@@ -113,15 +114,15 @@ impl<T: Clone, W> Batch<T, W> {
             if now.duration_since(item.since) < self.limits.deadline {
                 break;
             }
-            self.rows -= item.rows;
+            self.places -= item.places;
             expired.extend(self.waiting.pop_front().map(|item| item.waiter));
         }
         expired
     }
 
-    /// How many rows wait or are being written.
+    /// How much room is taken by what waits or is being written.
     pub fn backlog(&self) -> usize {
-        self.rows
+        self.places
     }
 
     /// 50 ms after the first failure, doubling up to a second.
@@ -177,6 +178,21 @@ mod tests {
         assert!(batch.push("c", 1, 3, now).is_err());
         batch.written();
         assert!(batch.push("c", 1, 3, now).is_ok());
+    }
+
+    #[test]
+    fn what_is_larger_than_the_backlog_waits_for_an_empty_one() {
+        let (mut batch, now) = (batch(), Instant::now());
+        batch.push("a", 1, 1, now).unwrap();
+        assert!(batch.push("huge", 6, 2, now).is_err());
+        batch.take();
+        batch.written();
+        batch.push("huge", 6, 2, now).unwrap();
+        assert_eq!(batch.backlog(), 6);
+        assert!(batch.push("b", 1, 3, now).is_err());
+        assert_eq!(batch.take(), Some(vec!["huge"]));
+        batch.written();
+        assert_eq!(batch.backlog(), 0);
     }
 
     #[test]

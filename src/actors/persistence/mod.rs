@@ -21,6 +21,7 @@ use crate::db::{self, Appended, Mark, Store, StoreError};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::ids::{RoomId, UserId};
+use crate::protocol::Draft;
 
 /// Appends that may wait in the mailbox before they are counted in the backlog.
 const MAILBOX: usize = 16_384;
@@ -93,7 +94,7 @@ pub struct Observe;
 /// The answer to [`Observe`].
 #[derive(Debug, Default, Clone, Copy, MessageResponse)]
 pub struct Holds {
-    /// Events that wait or are being written.
+    /// Events that wait or are being written, large ones counted for each begun KiB.
     pub backlog: usize,
     /// What has been written since the start.
     pub written: Written,
@@ -218,8 +219,8 @@ impl Handler<Append> for Persistence {
     type Result = ();
 
     fn handle(&mut self, Append { append, reply_to }: Append, ctx: &mut Context<Self>) {
-        let rows = append.drafts.len();
-        match self.batch.push(append, rows, reply_to, Instant::now()) {
+        let places = append.drafts.iter().map(Draft::places).sum();
+        match self.batch.push(append, places, reply_to, Instant::now()) {
             Ok(()) => self.write(ctx),
             Err(batch::Full(reply_to)) => reply_to.refuse(Error::overloaded(RETRY_AFTER_MS)),
         }

@@ -21,6 +21,7 @@ use spelling::{events, fields, flags, keys, name, payload, refs, short, spell, s
 
 const SPANS: Spans = Spans {
     hot_events: 200,
+    hot_bytes: 256 * 1024,
     ids: 120_000,
     ahead: 60_000,
     idle: 3_600_000,
@@ -31,6 +32,8 @@ const SPANS: Spans = Spans {
 const CALLS: usize = 3_000;
 /// Far enough ahead that Redis itself lets nothing expire.
 const BEGINNING: Ms = 4_000_000_000_000;
+/// The log was trimmed below what its number of events asks for.
+const TOO_HEAVY: &str = "TOO HEAVY";
 const ROOMS: std::ops::RangeInclusive<Room> = 1..=2;
 const REAL_CLOCK: &str = "redis.call('TIME')";
 const OUR_CLOCK: &str = "redis.call('MGET', 'seconds', 'microseconds')";
@@ -50,9 +53,9 @@ async fn the_model_answers_as_the_scripts_do() {
     (0..calls).for_each(|_| both.call());
     println!("answers: {:?}", both.answers);
     for answer in [
-        "DONE", "ASK", "STALE", "COLD", "NOLIFE", "BEHIND", "AHEAD", "OLD",
+        "DONE", "ASK", "STALE", "COLD", "NOLIFE", "BEHIND", "AHEAD", "OLD", TOO_HEAVY, "WEIGHED",
     ] {
-        let came = both.answers.contains_key(answer);
+        let came = both.answers.get(answer).is_some_and(|times| *times > 0);
         assert!(came || calls < CALLS, "{answer} never came");
     }
 }
@@ -109,6 +112,7 @@ impl Both {
         };
         match self.below(100) {
             0 if self.below(5) == 0 => self.begin_life(room, 1 + (present % 3)),
+            1 if self.below(5) == 0 => self.append_unweighed(room),
             0..=9 => self.seed(room, life),
             10..=29 => self.flush(room, life),
             30..=39 => self.read(room, life),
@@ -176,12 +180,18 @@ impl Both {
             1 => 70_000,
             _ => 2_000,
         };
+        // For a while the events are many, for a while they are large.
+        let most_bytes = match self.drafts.len() / 1_000 % 2 {
+            0 => 100,
+            _ => 20_000,
+        };
         let draft = Draft {
             name: (1 + self.below(5) as Person, self.drafts.len() as u64),
             made_at: self.now + self.below(2 * off) - off,
             kind: [Kind::Message, Kind::Message, Kind::Join, Kind::Kick][self.below(4) as usize],
             target: 0,
             poison: false,
+            bytes: 20 + self.below(most_bytes) as usize,
         };
         self.drafts.push(draft);
         draft
@@ -250,6 +260,17 @@ impl Both {
         self.newer(room, append.known, &stale);
     }
 
+    /// As if another version had appended, which does not say what the list weighs.
+    fn append_unweighed(&mut self, room: Room) {
+        let Some(hot) = self.model.rooms.get_mut(&room) else {
+            return;
+        };
+        hot.weighed -= 1;
+        let mut set = cmd("HSET");
+        set.arg(&keys(room)[2]).arg("weighed").arg(hot.weighed);
+        set.exec(&mut self.real).unwrap();
+    }
+
     /// A refusal carries what the asker had not seen, if it is still hot.
     fn newer(&mut self, room: Room, known: Seq, stale: &[String]) {
         let Some((head, newer)) = stale.split_first() else {
@@ -268,6 +289,7 @@ impl Both {
     fn flush(&mut self, room: Room, life: Life) {
         let hot = self.model.rooms.get(&room);
         let (flushed, head) = hot.map_or((0, 0), |hot| (hot.flushed, hot.head));
+        let before = hot.map(|hot| (hot.log.len(), hot.weighed == hot.head));
         let seq = flushed + self.below(head - flushed + 2);
         let args = [room.to_string(), "channel".into(), seq.to_string()];
         let keys = keys(room);
@@ -281,6 +303,14 @@ impl Both {
             Err(no) => spell_no(no),
         };
         equal(&real, &expected, &("flush", room, seq));
+        let after = self.model.rooms.get(&room);
+        if let (Some((len, weighed)), Some(hot)) = (before, after) {
+            let trimmed = hot.log.len() < len.min(SPANS.hot_events);
+            let again = !weighed && hot.weighed == hot.head;
+            for (came, what) in [(trimmed, TOO_HEAVY), (again, "WEIGHED")] {
+                *self.answers.entry(what.into()).or_default() += u64::from(came);
+            }
+        }
     }
 
     fn seed(&mut self, room: Room, life: Life) {

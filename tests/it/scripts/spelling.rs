@@ -32,7 +32,8 @@ pub(super) fn flags(kind: Kind) -> &'static str {
 
 /// What stands behind an event's place.
 pub(super) fn payload(draft: &Draft) -> String {
-    format!("{}:{} {}", draft.name.0, draft.name.1, flags(draft.kind))
+    let text = format!("{}:{} {}", draft.name.0, draft.name.1, flags(draft.kind));
+    format!("{text:.<width$}", width = draft.bytes)
 }
 
 /// As the log holds them.
@@ -87,6 +88,8 @@ pub(super) fn fields(hot: &Hot) -> BTreeMap<String, String> {
         ("rights", hot.rights),
         ("members", hot.members),
         ("at", hot.at),
+        ("bytes", hot.bytes as i64),
+        ("weighed", hot.weighed),
     ];
     let numbers = numbers.map(|(field, number)| (field.to_owned(), number.to_string()));
     let ahead = hot.ahead.iter();

@@ -8,15 +8,16 @@ use crate::error::{Error, Result};
 /// When a sender may try again who met a full backlog.
 const RETRY_AFTER_MS: u64 = 1000;
 
-/// Events that this node has appended, or is about to, and that are not in the database
-/// yet. Whoever appends reserves before; what was not needed is released at once, the rest
-/// when it is flushed.
+/// Room for events that this node has appended, or is about to, and that are not in the
+/// database yet: so many places, of which a large event takes several
+/// ([`Draft::places`](crate::protocol::Draft::places)). Whoever appends reserves before; what
+/// was not needed is released at once, the rest when it is flushed.
 #[derive(Debug)]
 pub struct Backlog {
-    /// Most events at any time.
+    /// Most places at any time, but for what is larger than all of them.
     limit: usize,
-    /// Events at this moment.
-    events: AtomicUsize,
+    /// Places that are taken.
+    taken: AtomicUsize,
 }
 
 impl Backlog {
@@ -24,34 +25,36 @@ impl Backlog {
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
-            events: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
         })
     }
 
-    /// Makes room for so many events, or refuses with `overloaded`: nothing has happened.
-    pub fn reserve(&self, events: usize) -> Result<()> {
-        let grown = |now: usize| now.checked_add(events).filter(|sum| *sum <= self.limit);
-        self.events
+    /// Makes room for something of this size, or refuses with `overloaded`: nothing has
+    /// happened. An empty backlog has room for anything, or it would never be taken.
+    pub fn reserve(&self, places: usize) -> Result<()> {
+        let fits = |now: usize, sum: usize| now == 0 || sum <= self.limit;
+        let grown = |now: usize| now.checked_add(places).filter(|sum| fits(now, *sum));
+        self.taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, grown)
             .map(drop)
             .map_err(|_| Error::overloaded(RETRY_AFTER_MS))
     }
 
     /// Gives room back.
-    pub fn release(&self, events: usize) {
-        let shrunk = |now: usize| Some(now.saturating_sub(events));
+    pub fn release(&self, places: usize) {
+        let shrunk = |now: usize| Some(now.saturating_sub(places));
         let before = self
-            .events
+            .taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, shrunk);
         debug_assert!(
-            before.is_ok_and(|before| before >= events),
+            before.is_ok_and(|before| before >= places),
             "released twice"
         );
     }
 
-    /// How many there are.
-    pub fn events(&self) -> usize {
-        self.events.load(Ordering::Acquire)
+    /// How many places are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
     }
 }
 
@@ -67,10 +70,12 @@ mod tests {
         let refused = backlog.reserve(3).unwrap_err();
         assert_eq!(refused.code, ErrorCode::Overloaded);
         assert!(refused.retry_after_ms.is_some());
-        assert_eq!(backlog.events(), 3);
+        assert_eq!(backlog.taken(), 3);
         backlog.reserve(2).unwrap();
         assert!(backlog.reserve(usize::MAX).is_err());
         backlog.release(5);
-        assert_eq!(backlog.events(), 0);
+        assert_eq!(backlog.taken(), 0);
+        backlog.reserve(7).unwrap();
+        assert!(backlog.reserve(1).is_err(), "more than fits, but only once");
     }
 }

@@ -114,7 +114,8 @@ pub struct Observe;
 /// The answer to [`Observe`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, MessageResponse)]
 pub struct Holds {
-    /// Events that are reserved: appended by this node, and not in the database yet.
+    /// Places that are reserved: events of this node that are not in the database yet, large
+    /// ones counted for each begun KiB.
     pub backlog: usize,
     /// How long the oldest of them has waited.
     pub oldest_unflushed: Duration,

@@ -258,7 +258,7 @@ impl Handler<Observe> for WriteBack {
         let ended = self.ended.iter().filter_map(|ended| ended.since);
         let oldest = since.into_iter().chain(ended).min();
         Holds {
-            backlog: self.backlog.events(),
+            backlog: self.backlog.taken(),
             oldest_unflushed: oldest.map(|since| since.elapsed()).unwrap_or_default(),
             counts: self.counts,
         }

@@ -13,7 +13,7 @@ use crate::protocol::Event;
 /// Where an event came from, which says whether it may be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// This node appended it: a place in the backlog is reserved for it, and it is kept.
+    /// This node appended it: its places in the backlog are reserved, and it is kept.
     Own,
     /// Another node's ring, or the hot log: it can be read again.
     Heard,
@@ -28,6 +28,16 @@ struct Held {
     since: Instant,
 }
 
+impl Held {
+    /// The places in the backlog that are reserved for it.
+    fn reserved(&self) -> usize {
+        match self.source {
+            Source::Own => self.event.draft.places(),
+            Source::Heard | Source::Survived => 0,
+        }
+    }
+}
+
 /// One room's end. `W` waits for a place to be in the database.
 #[derive(Debug)]
 pub(super) struct Tail<W> {
@@ -39,7 +49,7 @@ pub(super) struct Tail<W> {
     newest: Seq,
     /// Events above `flushed`, perhaps with holes.
     held: BTreeMap<Seq, Held>,
-    /// How many of them are own.
+    /// Places in the backlog that the own among them have.
     own: usize,
     /// Does this node write the room until it is clean?
     duty: bool,
@@ -56,7 +66,7 @@ pub(super) struct Tail<W> {
 /// What has become of reservations and waiters.
 #[derive(Debug, PartialEq)]
 pub(super) struct Settled<W> {
-    /// Reservations to be released.
+    /// Places in the backlog to be released.
     pub(super) released: usize,
     /// To be told that it is in the database.
     pub(super) waiters: Vec<W>,
@@ -78,7 +88,7 @@ pub(super) enum Next {
 pub(super) struct Removed<W> {
     /// The events, ascending.
     pub(super) events: Vec<Event>,
-    /// Reservations that they had.
+    /// Places in the backlog that they had.
     pub(super) own: usize,
     /// Who waited for any of it.
     pub(super) waiters: Vec<W>,
@@ -101,7 +111,7 @@ impl<W> Tail<W> {
         }
     }
 
-    /// This node appended these. Answers how many reservations are free at once.
+    /// This node appended these. Answers how many places in the backlog are free at once.
     pub(super) fn appended(
         &mut self,
         events: Vec<Event>,
@@ -118,18 +128,24 @@ impl<W> Tail<W> {
         }
         let mut released = 0;
         for event in events {
+            let places = event.draft.places();
             if !self.hold(event, Source::Own, now) {
-                released += 1;
+                released += places;
             }
         }
         released
     }
 
-    /// Others appended these. Answers the places that are new here.
-    pub(super) fn heard(&mut self, events: Vec<Event>, source: Source, now: Instant) -> Vec<Seq> {
+    /// Others appended these. Answers which are new here, and how much room they take.
+    pub(super) fn heard(
+        &mut self,
+        events: Vec<Event>,
+        source: Source,
+        now: Instant,
+    ) -> Vec<(Seq, usize)> {
         let new = |event: Event| {
-            let seq = event.seq();
-            self.hold(event, source, now).then_some(seq)
+            let new = (event.seq(), event.draft.places());
+            self.hold(event, source, now).then_some(new)
         };
         events.into_iter().filter_map(new).collect()
     }
@@ -145,13 +161,13 @@ impl<W> Tail<W> {
         if before.is_some_and(|before| before == Source::Own || source == Source::Heard) {
             return false;
         }
-        self.own += usize::from(source == Source::Own);
         let since = now;
         let held = Held {
             event,
             source,
             since,
         };
+        self.own += held.reserved();
         self.held.insert(seq, held);
         true
     }
@@ -270,8 +286,7 @@ impl<W> Tail<W> {
     fn settle(&mut self) -> Settled<W> {
         let rest = self.held.split_off(&self.flushed.next());
         let done = std::mem::replace(&mut self.held, rest);
-        let released = done.values().filter(|held| held.source == Source::Own);
-        let released = released.count();
+        let released: usize = done.values().map(Held::reserved).sum();
         self.own -= released;
         Settled {
             released,
@@ -303,8 +318,7 @@ impl<W> Tail<W> {
     /// Takes out the events from this place on: they cannot be written as they are.
     pub(super) fn remove_from(&mut self, seq: Seq) -> Removed<W> {
         let taken = self.held.split_off(&seq);
-        let own = taken.values().filter(|held| held.source == Source::Own);
-        let own = own.count();
+        let own: usize = taken.values().map(Held::reserved).sum();
         self.own -= own;
         self.duty = false;
         let waiters = self.waiters.extract_if(.., |(at, ..)| *at >= seq);
@@ -325,7 +339,7 @@ impl<W> Tail<W> {
         self.held.contains_key(&seq)
     }
 
-    /// How many own events wait.
+    /// How many places in the backlog its own events have.
     pub(super) fn own(&self) -> usize {
         self.own
     }

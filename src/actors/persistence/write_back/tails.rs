@@ -17,7 +17,8 @@ const MEMORY: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// Most rows in one write.
     pub batch_rows: usize,
-    /// Most events of others that are kept; beyond it the oldest are forgotten.
+    /// Most events of others that are kept, large ones counted as in the backlog; beyond it
+    /// the oldest are forgotten.
     pub heard_events: usize,
     /// Most rooms that are read from the hot log at once.
     pub reads: usize,
@@ -59,8 +60,11 @@ pub(super) struct Tails<W> {
     blocked: HashSet<RoomId>,
     /// Rooms that the database does not take; tried again at the next tick.
     refused: HashSet<RoomId>,
-    /// Events of others in the order they came; some are gone already.
-    heard: VecDeque<(RoomId, Seq)>,
+    /// Events of others in the order they came, and how much room each takes; some are gone
+    /// already.
+    heard: VecDeque<(RoomId, Seq, usize)>,
+    /// The sum of that.
+    heard_places: usize,
     /// How many rooms are being read.
     reading: usize,
 }
@@ -79,7 +83,7 @@ pub(super) struct Work {
 pub(super) struct Drained<W> {
     /// The events of each room, ascending.
     pub(super) rooms: Vec<(RoomId, Vec<Event>)>,
-    /// Reservations that they have.
+    /// Places in the backlog that they have.
     pub(super) own: usize,
     /// Who waited in which room.
     pub(super) waiters: Vec<(RoomId, W)>,
@@ -100,6 +104,7 @@ impl<W> Tails<W> {
             blocked: HashSet::new(),
             refused: HashSet::new(),
             heard: VecDeque::new(),
+            heard_places: 0,
             reading: 0,
         }
     }
@@ -125,13 +130,16 @@ impl<W> Tails<W> {
     pub(super) fn heard(&mut self, room: RoomId, events: Vec<Event>, source: Source, now: Instant) {
         let new = self.tail(room, now).heard(events, source, now);
         if source == Source::Heard {
-            self.heard.extend(new.into_iter().map(|seq| (room, seq)));
+            self.heard_places += new.iter().map(|(_, places)| places).sum::<usize>();
+            let new = new.into_iter().map(|(seq, places)| (room, seq, places));
+            self.heard.extend(new);
         }
         self.look_at(room);
-        while self.heard.len() > self.limits.heard_events {
-            let Some((room, seq)) = self.heard.pop_front() else {
+        while self.heard_places > self.limits.heard_events {
+            let Some((room, seq, places)) = self.heard.pop_front() else {
                 return;
             };
+            self.heard_places -= places;
             if let Some(tail) = self.tails.get_mut(&room) {
                 tail.forget(seq);
             }
@@ -212,12 +220,21 @@ impl<W> Tails<W> {
     }
 
     /// The reading of this room is over; nothing found is asked for again a little later.
-    pub(super) fn found(&mut self, room: RoomId, events: Vec<Event>, now: Instant) {
+    pub(super) fn found(&mut self, room: RoomId, mut events: Vec<Event>, now: Instant) {
         self.reading -= 1;
         self.busy.remove(&room);
         if events.is_empty() {
             self.blocked.insert(room);
         }
+        // What has just been read must not push itself out: the rest is read again.
+        let most = self.limits.heard_events / self.limits.reads.max(1);
+        let mut taken = 0;
+        let fits = events.iter().take_while(|event| {
+            taken += event.draft.places();
+            taken <= most
+        });
+        let fits = fits.count().max(1);
+        events.truncate(fits);
         self.heard(room, events, Source::Heard, now);
     }
 
@@ -296,10 +313,11 @@ impl<W> Tails<W> {
             self.tails
                 .retain(|room, tail| busy.contains(room) || !tail.is_idle(before));
         }
-        if self.heard.len() > self.limits.heard_events / 2 {
+        if self.heard_places > self.limits.heard_events / 2 {
             let tails = &self.tails;
             let held = |room: &RoomId, seq| tails.get(room).is_some_and(|tail| tail.holds(seq));
-            self.heard.retain(|(room, seq)| held(room, *seq));
+            self.heard.retain(|(room, seq, _)| held(room, *seq));
+            self.heard_places = self.heard.iter().map(|(.., places)| places).sum();
         }
         late
     }

@@ -58,7 +58,8 @@ impl Inner {
     /// See [`crate::actors::registry::Broker::append`].
     pub(super) async fn append(&self, append: Append, doubtful: Doubtful) -> Result<Appended> {
         let count = append.drafts.len();
-        self.backlog.reserve(count)?;
+        let places = append.drafts.iter().map(Draft::places).sum();
+        self.backlog.reserve(places)?;
         let mut attempt = Attempt {
             append: &append,
             doubtful,
@@ -72,7 +73,7 @@ impl Inner {
         let (appended, became_dirty) = match outcome {
             Ok(certain) => certain,
             Err(error) => {
-                self.backlog.release(count);
+                self.backlog.release(places);
                 return Err(error);
             }
         };
@@ -80,7 +81,8 @@ impl Inner {
             Appended::Done(fates) => new_events(append.room, append.drafts.clone(), fates),
             _ => Vec::new(),
         };
-        self.backlog.release(count - events.len());
+        let kept: usize = events.iter().map(|event| event.draft.places()).sum();
+        self.backlog.release(places - kept);
         if !events.is_empty() {
             self.tell_write_back(write_back::Appended {
                 room: append.room,

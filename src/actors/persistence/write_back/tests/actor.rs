@@ -171,7 +171,7 @@ async fn an_outage_of_the_log_keeps_nobody_waiting() {
     world.hot.state().is_down = true;
     drop(held);
     waiting.await.unwrap();
-    assert_eq!(world.backlog.events(), 0);
+    assert_eq!(world.backlog.taken(), 0);
     assert_eq!(world.hot.state().rooms[&room].flushed, Seq::ZERO);
     world.hot.state().is_down = false;
     world.settled(room).await;
@@ -261,7 +261,7 @@ async fn stopping_waits_for_everything_of_this_node() {
         (world.written(ours).len(), world.written(theirs).len()),
         (5, 6)
     );
-    assert_eq!(world.backlog.events(), 0);
+    assert_eq!(world.backlog.taken(), 0);
     world.flush().await.unwrap();
 }
 

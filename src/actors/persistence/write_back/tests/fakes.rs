@@ -312,7 +312,7 @@ impl World {
                 let hot = state.rooms[&room].clone();
                 hot.flushed == hot.head
             };
-            clean && self.backlog.events() == 0
+            clean && self.backlog.taken() == 0
         })
         .await;
         let hot: Vec<_> = self.hot.state().rooms[&room]

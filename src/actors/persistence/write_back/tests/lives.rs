@@ -21,14 +21,14 @@ async fn a_writer_of_an_old_life_writes_nothing_and_appends_again() {
     let more = world.append(room, 1).await;
     let fences = world.hot.state().fences;
     assert_eq!(fences, 1, "once is enough");
-    assert_eq!(world.backlog.events(), 4);
+    assert_eq!(world.backlog.taken(), 4);
     let salvaged = world.salvage(LIFE).await.unwrap();
     let expected = Salvaged {
         again: 4,
         ..Salvaged::default()
     };
     assert_eq!(salvaged, expected);
-    assert_eq!(world.backlog.events(), 0);
+    assert_eq!(world.backlog.taken(), 0);
     until("they are appended again", async || {
         !world.hot.state().again.is_empty()
     })
@@ -82,7 +82,7 @@ async fn a_salvage_writes_what_is_held_and_what_survives() {
     assert_eq!(salvaged.voids, 0);
     assert_eq!(seqs(&world.written(room)), [1, 2, 3, 4, 5, 6]);
     assert_eq!(world.written(room)[5], own[0]);
-    assert_eq!(world.backlog.events(), 0);
+    assert_eq!(world.backlog.taken(), 0);
     // Nothing is left: the next one has nothing to do.
     assert_eq!(world.salvage(LIFE).await.unwrap(), Salvaged::default());
     let landed = world.landed.send(Take).await.unwrap();
@@ -139,11 +139,11 @@ async fn a_salvage_answers_only_when_the_database_has_it() {
     let mut salvage = world.salvage(LIFE);
     let soon = tokio::time::timeout(Duration::from_millis(300), &mut salvage).await;
     assert!(soon.is_err(), "{soon:?}");
-    assert_eq!(world.backlog.events(), 3);
+    assert_eq!(world.backlog.taken(), 3);
     world.mend_database();
     assert_eq!(salvage.await.unwrap().rows, 3);
     waiting.await.unwrap();
-    assert_eq!(world.backlog.events(), 0);
+    assert_eq!(world.backlog.taken(), 0);
     assert_eq!(seqs(&world.written(room)), [1, 2, 3]);
 }
 
@@ -181,5 +181,5 @@ async fn who_waits_for_a_room_that_does_not_exist_is_refused_by_the_salvage() {
     good.await.unwrap();
     assert!(bad.await.is_err(), "what is nowhere is not in the database");
     assert_eq!(world.holds().await.counts.lost, 2);
-    assert_eq!(world.backlog.events(), 0);
+    assert_eq!(world.backlog.taken(), 0);
 }

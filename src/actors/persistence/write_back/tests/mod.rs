@@ -34,6 +34,13 @@ fn event_in(room: RoomId, seq: i64) -> Event {
     }
 }
 
+/// A message of so many KiB, a little less.
+fn large(room: RoomId, seq: i64, kib: usize) -> Event {
+    let mut event = event_in(room, seq);
+    event.draft.body = format!(r#"{{"text":"{}"}}"#, "x".repeat(1024 * kib - 100)).into();
+    event
+}
+
 fn events_in(room: RoomId, seqs: impl IntoIterator<Item = i64>) -> Vec<Event> {
     seqs.into_iter().map(|seq| event_in(room, seq)).collect()
 }

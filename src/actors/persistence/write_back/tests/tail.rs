@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::tail::{Next, Source, Tail};
-use super::{events, seqs};
+use super::{ROOM, events, large, seqs};
 use crate::ids::Seq;
 
 type Waiter = &'static str;
@@ -203,4 +203,27 @@ fn what_is_flushed_is_remembered_for_a_while() {
     assert!(!tail.is_idle(now));
     assert_eq!(tail.wait(Seq(4), now, "at once"), Some("at once"));
     assert!(tail.is_idle(now + Duration::from_secs(1)));
+}
+
+#[test]
+fn a_large_event_has_a_place_for_each_kib_and_gives_back_as_many() {
+    let (mut tail, now) = tail();
+    tail.heard(vec![large(ROOM, 4, 9)], Source::Heard, now);
+    assert_eq!(
+        tail.own(),
+        0,
+        "nothing is reserved for what others appended"
+    );
+    let own = vec![large(ROOM, 5, 30), large(ROOM, 6, 2), large(ROOM, 7, 1)];
+    assert_eq!(tail.appended(own, true, now), 0);
+    assert_eq!(tail.own(), 33);
+    assert_eq!(
+        tail.appended(vec![large(ROOM, 5, 30)], false, now),
+        30,
+        "twice"
+    );
+    assert_eq!(tail.flushed_to(Seq(5), now).released, 30);
+    assert_eq!(tail.remove_from(Seq(7)).own, 1);
+    assert_eq!(tail.flushed_to(Seq(7), now).released, 2);
+    assert_eq!(tail.own(), 0);
 }

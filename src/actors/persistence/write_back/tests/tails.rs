@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::tail::Source;
 use super::super::tails::{Limits, Tails};
-use super::{events_in, seqs};
+use super::{events_in, large, seqs};
 use crate::db::Placed;
 use crate::ids::{RoomId, Seq};
 
@@ -113,6 +113,32 @@ fn the_oldest_events_of_others_are_forgotten_and_own_ones_never() {
     let own_and_newest: Vec<i64> = (1..=50).chain(55..=56).collect();
     assert_eq!(held, [own_and_newest, (1..=6).collect()]);
     assert_eq!(drained.own, 50);
+}
+
+#[test]
+fn large_events_of_others_are_forgotten_earlier_and_a_reading_never_pushes_itself_out() {
+    let (mut tails, now) = tails(small());
+    let [one, two] = rooms();
+    for seq in 1..=9 {
+        tails.heard(one, vec![large(one, seq, 3)], Source::Heard, now);
+    }
+    let held = tails.drain().rooms;
+    assert_eq!(seqs(&held[0].1), [8, 9], "8 KiB, as 8 small ones");
+
+    tails.adopt(&[one, two], now);
+    for room in [one, two] {
+        tails.heard(room, events_in(room, [100]), Source::Heard, now);
+        tails.behind(room, Seq::ZERO, now);
+    }
+    let reads = tails.take().reads;
+    assert_eq!(reads, [(one, Seq::ZERO), (two, Seq::ZERO)]);
+    for (room, _) in reads {
+        let found = (1..=4).map(|seq| large(room, seq, 3)).collect();
+        tails.found(room, found, now);
+    }
+    // All of it is more than is kept: the rest is read when this is written.
+    let written = tails.take().batch;
+    assert_eq!(batch(&written), [(one, vec![1]), (two, vec![1])]);
 }
 
 #[test]

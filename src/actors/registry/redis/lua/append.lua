@@ -16,7 +16,7 @@ if redis.call('GET', KEYS[1]) ~= LIFE then return {'NOLIFE'} end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local room = redis.call('HMGET', KEYS[3],
-  'life', 'head', 'n', 'flushed', 'floor', 'rights', 'members', 'at', 'epoch')
+  'life', 'head', 'n', 'flushed', 'floor', 'rights', 'members', 'at', 'epoch', 'bytes', 'weighed')
 if room[1] ~= LIFE then return {'COLD', whole(now)} end
 local head, n, flushed, floor = tonumber(room[2]), tonumber(room[3]), tonumber(room[4]), tonumber(room[5])
 local rights, members, epoch = tonumber(room[6]), tonumber(room[7]), room[9]
@@ -60,7 +60,7 @@ end
 if #asks > 2 then return asks end
 
 local at = math.max(tonumber(room[8]), now)
-local ring, count = {}, 0
+local ring, count, bytes = {}, 0, 0
 for i = 1, drafts do
   local fate = fates[i]
   if type(fate) == 'number' then
@@ -83,6 +83,7 @@ for i = 1, drafts do
     ring[#ring + 1] = #event .. '\n' .. event
     fates[i] = 'N ' .. place
     count = count + 1
+    bytes = bytes + #event
   end
 end
 
@@ -90,6 +91,10 @@ local dirty = '0'
 if count > 0 then
   redis.call('HSET', KEYS[3], 'head', whole(head), 'n', whole(n), 'at', whole(at),
     'rights', whole(rights), 'members', whole(members))
+  -- `bytes` is what the list weighs, if it is weighed up to the head.
+  if room[11] == room[2] then
+    redis.call('HSET', KEYS[3], 'bytes', whole(tonumber(room[10]) + bytes), 'weighed', whole(head))
+  end
   if head - count == flushed then
     dirty = '1'
     redis.call('ZADD', KEYS[2], now, ARGV[1])

@@ -16,6 +16,7 @@ if now - tonumber(ARGV[2]) > READING_MS or tonumber(ARGV[2]) <= dropped then ret
 redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HSET', KEYS[3], 'life', LIFE, 'epoch', ARGV[3], 'head', ARGV[4], 'n', ARGV[5],
-  'flushed', ARGV[4], 'at', ARGV[6], 'floor', ARGV[7], 'rights', ARGV[8], 'members', ARGV[9])
+  'flushed', ARGV[4], 'at', ARGV[6], 'floor', ARGV[7], 'rights', ARGV[8], 'members', ARGV[9],
+  'bytes', '0', 'weighed', ARGV[4])
 redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', now + IDLE_MS))
 return {'OK'}
