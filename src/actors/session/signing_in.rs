@@ -155,12 +155,15 @@ impl Session {
     ) {
         let services = self.services.clone();
         let verifying = async move { services.identities.verify(&auth.token).await };
-        ctx.wait(verifying.into_actor(self).map(move |verified, session, _| {
+        let renewing = verifying
+            .into_actor(self)
+            .then(|verified, session, _| session.renew(verified));
+        ctx.wait(renewing.map(move |renewed, session, _| {
             let Phase::Ready(ready) = &mut session.phase else {
                 return;
             };
-            match verified {
-                Ok(identity) if identity.user == ready.identity.user => {
+            match renewed {
+                Ok(identity) => {
                     *ready = Ready {
                         identity,
                         expiry_told: false,
@@ -168,13 +171,46 @@ impl Session {
                     session.wish_to_be_called();
                     session.answer_ok(&context, None, None);
                 }
-                Ok(_) => {
-                    let message = "the token is another person's; the old one stays";
-                    session.refuse(&context, &Error::new(ErrorCode::Forbidden, message));
+                Err(error) => {
+                    session
+                        .lanes
+                        .sign_in(session.id, sign_in_of(&ready.identity));
+                    session.refuse(&context, &error);
                 }
-                Err(error) => session.refuse(&context, &error),
             }
         }));
+    }
+
+    /// Has whoever ends sessions judge this one by its fresh token.
+    fn renew(
+        &mut self,
+        verified: Result<Identity>,
+    ) -> impl ActorFuture<Self, Output = Result<Identity>> + use<> {
+        let asking = verified.and_then(|identity| {
+            if self.asker().is_none_or(|asker| asker.user != identity.user) {
+                let message = "the token is another person's; the old one stays";
+                return Err(Error::new(ErrorCode::Forbidden, message));
+            }
+            let sign_in = sign_in_of(&identity);
+            self.lanes.sign_in(self.id, sign_in);
+            let session = self.id;
+            let renewed =
+                self.services
+                    .user(identity.user)
+                    .ask(move |reply_to| user::Command::Renew {
+                        session,
+                        login: sign_in.login,
+                        issued_at: sign_in.issued_at,
+                        reply_to,
+                    });
+            Ok((identity, renewed))
+        });
+        let renewing = async move {
+            let (identity, renewed) = asking?;
+            renewed.await?;
+            Ok(identity)
+        };
+        renewing.into_actor(self)
     }
 
     /// Resumes every room of a `hello`, one after the other; `live` ends it.

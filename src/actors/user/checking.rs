@@ -7,7 +7,8 @@ use actix::prelude::*;
 
 use super::User;
 use crate::actors::backoff::{Backoff, Task};
-use crate::ids::SessionId;
+use crate::error::{Error, Result};
+use crate::ids::{LoginId, SessionId};
 use crate::protocol::ErrorCode;
 
 /// How soon sign-ins are looked at again when the database could not be asked.
@@ -32,7 +33,25 @@ impl Default for Checking {
     }
 }
 
+/// What a session is judged by: the sign-in of its token, and when that was issued.
+type SignedIn = (Option<LoginId>, Option<i64>);
+
 impl User {
+    /// From now on a session is judged by its fresh token. What was revoked since that was
+    /// looked at has met only the old one.
+    pub(super) fn renew(
+        &mut self,
+        session: SessionId,
+        signed_in: SignedIn,
+        ctx: &mut Context<Self>,
+    ) -> Result<()> {
+        let attached = self.sessions.get_mut(&session);
+        let attached = attached.ok_or_else(Error::unavailable)?;
+        (attached.login, attached.issued_at) = signed_in;
+        self.recheck(ctx);
+        Ok(())
+    }
+
     /// Checks all sign-ins, one after the other. Who is not welcome any more is sent away.
     pub(super) fn recheck(&mut self, ctx: &mut Context<Self>) {
         self.checking.wanted = !self.checking.task.begin();
@@ -42,14 +61,17 @@ impl User {
         let (services, user) = (self.services.clone(), self.id);
         let sign_ins = self.sessions.iter();
         let sign_ins: Vec<_> = sign_ins
-            .map(|(session, attached)| (*session, attached.login, attached.issued_at))
+            .map(|(session, attached)| (*session, attached.signed_in()))
             .collect();
         let checking = async move {
             let mut revoked = Vec::new();
-            for (session, login, issued_at) in sign_ins {
+            for (session, signed_in) in sign_ins {
+                let (login, issued_at) = signed_in;
                 match services.identities.recheck(user, login, issued_at).await {
                     Ok(()) => {}
-                    Err(error) if error.code == ErrorCode::Revoked => revoked.push(session),
+                    Err(error) if error.code == ErrorCode::Revoked => {
+                        revoked.push((session, signed_in))
+                    }
                     // The others would learn nothing, either.
                     Err(error) => return (revoked, Err(error)),
                 }
@@ -65,12 +87,14 @@ impl User {
 
     fn checked(
         &mut self,
-        revoked: &[SessionId],
-        outcome: crate::error::Result<()>,
+        revoked: &[(SessionId, SignedIn)],
+        outcome: Result<()>,
         ctx: &mut Context<Self>,
     ) {
-        for session in revoked {
-            if let Some(attached) = self.sessions.get(session) {
+        for (session, by) in revoked {
+            // A fresh token may have come meanwhile.
+            let attached = self.sessions.get(session);
+            if let Some(attached) = attached.filter(|attached| attached.signed_in() == *by) {
                 self.close_revoked(*session, attached);
             }
         }

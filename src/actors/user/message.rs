@@ -28,6 +28,17 @@ pub enum Command {
         /// Their rooms.
         reply_to: Reply<Listing>,
     },
+    /// A socket goes on with a fresh token.
+    Renew {
+        /// Which.
+        session: SessionId,
+        /// The sign-in that the token belongs to.
+        login: Option<LoginId>,
+        /// When it was issued, Unix milliseconds.
+        issued_at: Option<i64>,
+        /// Told when it is judged by this token from now on.
+        reply_to: Reply<()>,
+    },
     /// A socket has gone.
     Detach {
         /// Which.
@@ -100,6 +111,7 @@ impl Refuse for Command {
     fn refuse(self, error: Error) {
         match self {
             Command::Attach { reply_to, .. } => reply_to.refuse(error),
+            Command::Renew { reply_to, .. } => reply_to.refuse(error),
             Command::Detach { .. }
             | Command::Looking { .. }
             | Command::SetStatus { .. }

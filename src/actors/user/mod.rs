@@ -79,6 +79,13 @@ struct Attached {
     subscribed: HashSet<RoomId>,
 }
 
+impl Attached {
+    /// What revocations are compared with.
+    fn signed_in(&self) -> (Option<LoginId>, Option<i64>) {
+        (self.login, self.issued_at)
+    }
+}
+
 /// A socket that waits for its welcome; none when only the list of rooms is wanted.
 struct Arrival {
     session: Option<SessionId>,
@@ -271,6 +278,12 @@ impl User {
                 };
                 self.attach(who.session, arrival, attached, ctx);
             }
+            Command::Renew {
+                session,
+                login,
+                issued_at,
+                reply_to,
+            } => reply_to.send(self.renew(session, (login, issued_at), ctx)),
             Command::Detach { session } => self.detach(session, ctx),
             Command::Looking {
                 session,

@@ -170,3 +170,59 @@ fn s4_who_is_removed_hears_their_own_leave_and_nothing_after() {
         }
     });
 }
+
+#[test]
+fn s3_a_session_is_judged_by_its_newest_token() {
+    on_every_backend(async |world| {
+        let node = world.start().await;
+        let person = json!({"username": "carol", "password": "correct horse"});
+        let nobody = node.anonymous();
+        let one = nobody.post("auth/sign-up", person.clone()).await.good();
+        let two = nobody.post("auth/sign-in", person).await.good();
+        let token = |answer: &Value| answer["access_token"].as_str().unwrap().to_owned();
+        let (kept, ended) = (token(&one), token(&two));
+        let mut first = WsClient::connect(&node.address, &kept).await;
+        let mut second = WsClient::connect(&node.address, &ended).await;
+        // Each goes on with what the other came with.
+        first.good(json!({"type": "auth", "token": ended})).await;
+        second.good(json!({"type": "auth", "token": kept})).await;
+        let rest = Rest::new(&node.url(), Some(kept));
+        let listed = rest.get("me/sessions").await.good();
+        let items = listed["items"].as_array().unwrap();
+        let other = items.iter().find(|item| item["current"] != true).unwrap();
+        let id = other["id"].as_str().unwrap();
+        rest.delete(&format!("me/sessions/{id}")).await.good();
+        let closed = tokio::time::timeout(seconds(10), first.closed()).await;
+        assert_eq!(closed.expect("its fresh token's sign-in has ended"), 4403);
+        second.good(json!({"type": "ping"})).await;
+    });
+}
+
+#[test]
+fn s3_who_has_resigned_is_nobody_who_can_be_added() {
+    on_every_backend(async |world| {
+        let node = world.start().await;
+        let room = node.room("ann", &[]).await;
+        let carol = carol(&node).await;
+        let me = carol.rest.get("me").await.good();
+        let id = me["id"].as_str().unwrap();
+        let nobody = node
+            .rest("ann")
+            .put(&member(&room, "u00000000000000aa"), json!({}))
+            .await;
+        assert_eq!(nobody.status, 404, "{nobody:?}");
+        carol.rest.delete("me").await.good();
+        let added = node.rest("ann").put(&member(&room, id), json!({})).await;
+        assert_eq!(
+            (added.status, added.refusal()),
+            (nobody.status, nobody.refusal())
+        );
+        let listed = format!("rooms/{room}/members");
+        let members = node.rest("ann").get(&listed).await.good();
+        assert_eq!(members["items"].as_array().unwrap().len(), 1, "{members}");
+    });
+}
+
+fn member(room: &str, user: &str) -> String {
+    format!("rooms/{room}/members/{user}")
+}
