@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::protocol::ErrorCode;
 
+/// When a client may try again that has too much in flight.
+const IN_FLIGHT_RETRY_AFTER_MS: u64 = 100;
+
 /// Short for a result that may be refused.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -65,6 +68,12 @@ impl Error {
             "too much is waiting already; try again a little later",
         )
         .retry_after(retry_after_ms)
+    }
+
+    /// The client has to wait for an answer before it asks for more.
+    pub fn too_many_in_flight() -> Self {
+        let message = "too many requests wait for their answer; send the next when one has come";
+        Self::new(ErrorCode::TooManyInFlight, message).retry_after(IN_FLIGHT_RETRY_AFTER_MS)
     }
 
     /// A rate has been exceeded.

@@ -16,9 +16,13 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::ids::{RoomId, Seq};
+use crate::protocol::MAX_EVENTS_BYTES;
 
 /// Most unsent bytes of events for one socket.
 pub const MAX_UNSENT_BYTES: usize = 256 * 1024;
+/// Beyond this many unsent bytes of answers, no subscription begins: four answers that are as
+/// large as they may be.
+const MAX_UNSENT_ANSWERS: usize = 4 * MAX_EVENTS_BYTES;
 /// Beyond this many unsent bytes, ephemerals are not even queued.
 const MAX_UNSENT_BEFORE_EPHEMERALS: usize = 64 * 1024;
 
@@ -126,6 +130,11 @@ impl Lane {
     /// Are so many answers unsent that no further request should be served?
     pub fn is_crowded(&self) -> bool {
         self.unsent_replies.get() > MAX_UNSENT_BYTES
+    }
+
+    /// Are so many answers unsent that those asked for meanwhile must not come, either?
+    pub fn is_full(&self) -> bool {
+        self.unsent_replies.get() >= MAX_UNSENT_ANSWERS
     }
 
     /// Wakes this once the lane is no longer crowded.
@@ -312,6 +321,18 @@ mod tests {
 
     fn frame(bytes: usize) -> Bytes {
         vec![b'x'; bytes].into()
+    }
+
+    #[test]
+    fn answers_that_are_not_taken_fill_it() {
+        let lane = Lane::new();
+        for _ in 0..4 {
+            assert!(!lane.is_full());
+            lane.reply(frame(MAX_EVENTS_BYTES));
+        }
+        assert!(lane.is_full() && lane.is_crowded());
+        lane.pop();
+        assert!(!lane.is_full() && lane.is_crowded());
     }
 
     #[test]

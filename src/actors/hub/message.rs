@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::SignIn;
+use crate::error::Result;
 use crate::ids::{Epoch, RoomId, Seq, SessionId, UserId};
 use crate::protocol::CloseCode;
 
@@ -39,8 +40,9 @@ pub struct Subscribe {
     pub head: Seq,
     /// A snapshot, or the end of a replay; encoded.
     pub frames: Bytes,
-    /// Told when the frames are in the lane; dropped when the session is gone.
-    pub done: oneshot::Sender<()>,
+    /// Told when the frames are in the lane, or that it is full; dropped when the session is
+    /// gone.
+    pub done: oneshot::Sender<Result<()>>,
 }
 
 /// Ends a subscription; nothing of the room follows.

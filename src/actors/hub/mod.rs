@@ -23,6 +23,7 @@ use self::leaving::Leaving;
 pub use self::message::*;
 use super::room::Command;
 use super::{Services, context, user};
+use crate::error::Error;
 use crate::ids::{RoomId, SessionId, UserId};
 
 /// Hand-overs that may wait for one worker thread.
@@ -192,6 +193,12 @@ impl Handler<Subscribe> for Hub {
         });
         audience.subscribed += 1;
         audience.epoch = epoch;
+        if connection.as_ref().is_some_and(|it| it.lane.is_full()) {
+            // Nothing changes; whoever asked may have gone meanwhile.
+            let _ = done.send(Err(Error::too_many_in_flight()));
+            drop(lanes);
+            return self.tidy(room);
+        }
         audience
             .listeners
             .retain(|listener| listener.session != who.session);
@@ -208,7 +215,7 @@ impl Handler<Subscribe> for Hub {
             });
             tell_looking(&self.services, user, session, room, true);
             // Whoever asked may have gone meanwhile.
-            let _ = done.send(());
+            let _ = done.send(Ok(()));
         }
         drop(lanes);
         self.tidy(room);

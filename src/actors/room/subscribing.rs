@@ -226,8 +226,8 @@ impl Room {
             return reply_to.refuse(Error::overloaded(RETRY_AFTER_MS));
         }
         let answering = async move {
-            let live = is_done.await.map(|()| Subscribed::Live);
-            reply_to.send(live.map_err(|_| Error::unavailable()));
+            let done = is_done.await.unwrap_or_else(|_| Err(Error::unavailable()));
+            reply_to.send(done.map(|()| Subscribed::Live));
         };
         actix::spawn(answering);
     }

@@ -14,9 +14,6 @@ use crate::protocol::{
     Answer, Command, Context as FrameContext, ErrorCode, Refusal, ServerFrame, parse,
 };
 
-/// When a client may try again that has too much in flight.
-const RETRY_AFTER_MS: u64 = 100;
-
 /// A request that is being served.
 #[derive(Clone)]
 pub(super) struct Request {
@@ -210,14 +207,8 @@ impl Session {
     pub(super) fn room(&self, room: RoomId) -> Result<Handle<RoomId>> {
         let limit = self.pace.in_flight;
         if limit > 0 && self.in_flight >= limit {
-            return Err(too_many_in_flight());
+            return Err(Error::too_many_in_flight());
         }
         Ok(self.services.room(room))
     }
-}
-
-/// The client has to wait for an answer before it asks for more.
-pub(super) fn too_many_in_flight() -> Error {
-    let message = "too many requests wait for their answer; send the next when one has come";
-    Error::new(ErrorCode::TooManyInFlight, message).retry_after(RETRY_AFTER_MS)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::Session;
-use super::native::{Request, too_many_in_flight};
+use super::native::Request;
 use crate::actors::room::{
     Acked, Command as RoomCommand, From, Joined, Outgoing, Page, Span, Subscribed,
 };
@@ -125,7 +125,7 @@ impl Session {
         // Held until the answer has come, and counted by its owners.
         let place = self.large_answers.clone();
         if Rc::strong_count(&place) > MAX_LARGE_IN_FLIGHT + 1 {
-            return Err(too_many_in_flight());
+            return Err(Error::too_many_in_flight());
         }
         let span = match (history.before, history.after, history.around) {
             (Some(before), ..) => Span::Range(Range::Before(before)),

@@ -1,8 +1,9 @@
 //! Whatever has a queue has a limit, and reaching it gives a clear answer.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 
+use crate::support::raw::{RawSocket, TEXT};
 use crate::support::{Draft, Refusal, World, WsClient, on_every_backend};
 
 #[test]
@@ -118,4 +119,61 @@ async fn refused_for_the_number(address: &str, token: &str) {
             .iter()
             .all(|frame| frame["type"] != "welcome")
     );
+}
+
+#[test]
+fn large_snapshots_that_nobody_reads_are_refused_or_come_all_the_same() {
+    on_every_backend(async |world| {
+        let node = world.start().await;
+        let room = node.room("ann", &[]).await;
+        let mut ann = node.connect("ann").await;
+        for _ in 0..36 {
+            ann.publish(&room, &"x".repeat(29 * 1024)).await;
+        }
+        // All of them are there before the first can be answered.
+        let mut asked = RawSocket::dial(&node.address).await;
+        let token = node.token("ann");
+        let hello = json!({"type": "hello", "version": 1, "token": token});
+        asked.send(TEXT, hello.to_string().as_bytes()).await;
+        let mut bytes = Vec::new();
+        for reference in 1..=30 {
+            let subscribe =
+                json!({"type": "subscribe", "ref": reference, "room": room, "last": 200});
+            let text = subscribe.to_string();
+            assert!(text.len() < 126, "a short frame");
+            bytes.extend([TEXT, 0x80 | text.len() as u8, 0, 0, 0, 0]);
+            bytes.extend(text.as_bytes());
+        }
+        while read_json(&mut asked).await["type"] != "live" {}
+        assert!(asked.send_bytes(&bytes).await);
+        let (mut answered, mut refused) = (Vec::new(), 0);
+        while answered.len() < 30 {
+            let answer = read_json(&mut asked).await;
+            match answer["type"].as_str() {
+                Some("snapshot") => {}
+                Some("error") => {
+                    assert_eq!(answer["name"], "too_many_in_flight", "{answer}");
+                    assert_eq!(answer["retry"], true, "{answer}");
+                    refused += 1;
+                }
+                _ => continue,
+            }
+            answered.push(answer["ref"].as_u64().unwrap());
+        }
+        println!("{refused} of 30 were refused");
+        answered.sort_unstable();
+        assert_eq!(answered, (1..=30).collect::<Vec<_>>(), "each once");
+        // It was no attack: the connection goes on, and listens.
+        ann.publish(&room, "and now").await;
+        while read_json(&mut asked).await["body"]["text"] != "and now" {}
+    });
+}
+
+async fn read_json(socket: &mut RawSocket) -> Value {
+    loop {
+        let (first, payload) = socket.read().await.expect("it stays open");
+        if first == TEXT {
+            return serde_json::from_slice(&payload).expect("JSON");
+        }
+    }
 }
