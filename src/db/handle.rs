@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::shared::Shared;
 use super::{OpenError, OpenOptions, Store, StoreError, open};
 use crate::error::{Error, Result};
 use crate::locks::lock;
@@ -23,8 +24,16 @@ type Job = Box<dyn FnOnce(&dyn Store) + Send>;
 #[derive(Clone)]
 pub struct Db {
     store: Arc<dyn Store>,
-    jobs: SyncSender<Job>,
+    queue: Queue,
+    /// Questions that are asked for many at once.
+    pub(super) shared: Shared,
     deadline: Duration,
+}
+
+/// What waits for one of the threads.
+#[derive(Clone)]
+pub(super) struct Queue {
+    jobs: SyncSender<Job>,
     counts: Arc<Counts>,
 }
 
@@ -64,17 +73,19 @@ impl Db {
                 .spawn(move || work(&*store, &queue))
                 .map_err(|cause| OpenError::unreachable(url, &cause))?;
         }
+        let counts = Arc::default();
+        let queue = Queue { jobs, counts };
         Ok(Self {
             store,
-            jobs,
+            shared: Shared::new(&queue),
+            queue,
             deadline: options.deadline,
-            counts: Arc::default(),
         })
     }
 
     /// What has happened since the start.
     pub fn counted(&self) -> Counted {
-        let counts = &self.counts;
+        let counts = &self.queue.counts;
         Counted {
             asked: counts.asked.load(Ordering::Relaxed),
             waiting: counts.waiting.load(Ordering::Relaxed),
@@ -98,33 +109,28 @@ impl Db {
         F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let counts = self.counts.clone();
-        let job = Box::new(move |store: &dyn Store| {
-            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        let sent = self.queue.push(move |store| {
             // Nobody waits for it any more: spare the database.
             if !reply.is_closed() {
-                let start = Instant::now();
-                let answer = ask(store);
-                let took = start.elapsed().as_micros() as u64;
-                counts.busy_us.fetch_add(took, Ordering::Relaxed);
                 // They may have left meanwhile.
-                let _ = reply.send(answer);
+                let _ = reply.send(ask(store).map_err(Error::from));
             }
         });
-        let counts = self.counts.clone();
-        counts.asked.fetch_add(1, Ordering::Relaxed);
-        counts.waiting.fetch_add(1, Ordering::Relaxed);
-        let sent = self.jobs.try_send(job).map_err(|error| {
-            counts.waiting.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                TrySendError::Full(_) => Error::overloaded(RETRY_AFTER_MS),
-                TrySendError::Disconnected(_) => Error::unavailable(),
-            }
-        });
-        let deadline = self.deadline;
+        self.wait(sent.map(|()| answer))
+    }
+
+    /// Waits for what was asked for together with others.
+    pub(super) fn wait<T>(
+        &self,
+        asked: Result<oneshot::Receiver<Result<T>>>,
+    ) -> impl Future<Output = Result<T>> + Send + use<T>
+    where
+        T: Send + 'static,
+    {
+        let (deadline, counts) = (self.deadline, self.queue.counts.clone());
         async move {
-            let answer = match sent {
-                Ok(()) => until(deadline, answer).await,
+            let answer = match asked {
+                Ok(answer) => until(deadline, answer).await,
                 Err(refusal) => Err(refusal),
             };
             if answer.as_ref().is_err_and(is_failure) {
@@ -135,13 +141,34 @@ impl Db {
     }
 }
 
+impl Queue {
+    /// Has one of the threads ask something; `overloaded` when too much waits already.
+    pub(super) fn push(&self, ask: impl FnOnce(&dyn Store) + Send + 'static) -> Result<()> {
+        let counts = self.counts.clone();
+        let job = Box::new(move |store: &dyn Store| {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            let start = Instant::now();
+            ask(store);
+            let took = start.elapsed().as_micros() as u64;
+            counts.busy_us.fetch_add(took, Ordering::Relaxed);
+        });
+        let counts = &self.counts;
+        counts.asked.fetch_add(1, Ordering::Relaxed);
+        counts.waiting.fetch_add(1, Ordering::Relaxed);
+        self.jobs.try_send(job).map_err(|error| {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => Error::overloaded(RETRY_AFTER_MS),
+                TrySendError::Disconnected(_) => Error::unavailable(),
+            }
+        })
+    }
+}
+
 /// Waits for an answer, but not for ever.
-async fn until<T>(
-    deadline: Duration,
-    answer: oneshot::Receiver<Result<T, StoreError>>,
-) -> Result<T> {
+async fn until<T>(deadline: Duration, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
     match tokio::time::timeout(deadline, answer).await {
-        Ok(Ok(answer)) => answer.map_err(Error::from),
+        Ok(Ok(answer)) => answer,
         // It panicked; the panic is in the log.
         Ok(Err(_)) => Err(Error::internal()),
         Err(_) => {

@@ -6,6 +6,7 @@
 
 mod fault;
 mod fold;
+mod gathering;
 mod handle;
 mod lock;
 mod migrations;
@@ -20,11 +21,14 @@ mod plan;
 mod postgres;
 mod records;
 mod schema;
+mod shared;
 #[expect(
     clippy::duplicate_mod,
     reason = "the same queries, for another connection"
 )]
 mod sqlite;
+
+use std::sync::Arc;
 
 pub use handle::{Counted, Db};
 pub use open::{OpenError, OpenOptions, migrate};
@@ -155,6 +159,9 @@ pub trait Store: Send + Sync {
     /// Every room that this person is in, newest change first.
     fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError>;
 
+    /// Every room that each of these people is in, newest change first.
+    fn memberships_of(&self, users: &[UserId]) -> Result<Vec<Membership>, StoreError>;
+
     /// One of those.
     fn membership(&self, user: UserId, room: RoomId) -> Result<Option<Membership>, StoreError>;
 
@@ -182,6 +189,9 @@ pub trait Store: Send + Sync {
 
     /// An account by what a token calls it.
     fn user_by_sub(&self, sub: &str) -> Result<Option<UserRecord>, StoreError>;
+
+    /// Accounts by what tokens call them; unknown people are left out.
+    fn users_by_sub(&self, subs: &[Arc<str>]) -> Result<Vec<UserRecord>, StoreError>;
 
     /// An account by what its owner signs in with (compared without regard to case).
     fn user_by_username(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
@@ -233,8 +243,8 @@ pub trait Store: Send + Sync {
     /// Ends the login that a refresh token belongs to, by hash.
     fn end_login_of(&self, token_hash: &str) -> Result<Option<LoginRecord>, StoreError>;
 
-    /// Does this login still exist? (An access token names it.)
-    fn has_login(&self, login: LoginId) -> Result<bool, StoreError>;
+    /// Those of these logins that still exist. (An access token names one.)
+    fn existing_logins(&self, logins: &[LoginId]) -> Result<Vec<LoginId>, StoreError>;
 
     /// Removes logins and used refresh tokens that expired before `now`.
     fn sweep_logins(&self, now: i64) -> Result<usize, StoreError>;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::list::List;
 use crate::actors::Services;
 use crate::actors::room::{self, Asker};
-use crate::db::{Mark, Membership, RoomKind, RoomRecord, UserRole};
+use crate::db::{Mark, Membership, RoomKind, RoomList, RoomRecord, UserRole};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, RoomId, Seq, UserId};
 use crate::protocol::{Entry, Event};
@@ -153,15 +153,7 @@ fn shown(event: Event, viewer: UserId) -> Option<Box<RawValue>> {
 
 /// Every room that a person is in, newest change first.
 pub(super) async fn all_mine(services: &Services, user: UserId) -> Result<Vec<RoomView>> {
-    let (memberships, peers) = services
-        .db
-        .run(move |store| {
-            let memberships = store.memberships(user)?;
-            let peers: Vec<UserId> = memberships.iter().filter_map(|room| room.peer).collect();
-            Ok((memberships, store.users(&peers)?))
-        })
-        .await?;
-    let names = peers.into_iter().map(|peer| (peer.id, peer.name)).collect();
+    let RoomList { memberships, names } = services.db.rooms_of(user).await?;
     let view = |membership| RoomView::of_membership(membership, &names);
     let mut rooms: Vec<RoomView> = memberships.into_iter().map(view).collect();
     rooms.sort_by_key(|room| Reverse(Behind::of(room)));

@@ -159,35 +159,32 @@ impl Identities {
     async fn user(&self, claims: &Claims) -> Result<UserId> {
         let sub: Arc<str> = claims.sub.as_str().into();
         let find = async {
-            let provision = self.auto_provision.then(|| newcomer(claims));
-            let sub = sub.clone();
-            let user = self
-                .db
-                .run(move |store| match store.user_by_sub(&sub)? {
-                    Some(user) => Ok(Some(user.id)),
-                    None => provision.map_or(Ok(None), |new| match store.create_user(&new) {
-                        Ok(()) => Ok(Some(new.id)),
-                        // Somebody else has just brought the same person.
-                        Err(StoreError::Taken(_)) => {
-                            Ok(store.user_by_sub(&sub)?.map(|user| user.id))
-                        }
-                        Err(cause) => Err(cause),
-                    }),
-                })
-                .await?;
-            user.ok_or_else(|| {
-                Error::new(
-                    ErrorCode::TokenInvalid,
-                    "nobody here is meant by this token",
-                )
-            })
+            match self.db.account_by_sub(sub.clone()).await? {
+                Some(user) => Ok(user.id),
+                None if self.auto_provision => self.provision(newcomer(claims)).await,
+                None => Err(nobody()),
+            }
         };
         self.users.get_or_insert_async(&sub, find).await
     }
 
+    /// Makes an account for somebody who had none a moment ago.
+    async fn provision(&self, new: UserRecord) -> Result<UserId> {
+        let user = self
+            .db
+            .run(move |store| match store.create_user(&new) {
+                Ok(()) => Ok(Some(new.id)),
+                // Somebody else has just brought the same person.
+                Err(StoreError::Taken(_)) => Ok(store.user_by_sub(&new.sub)?.map(|user| user.id)),
+                Err(cause) => Err(cause),
+            })
+            .await?;
+        user.ok_or_else(nobody)
+    }
+
     async fn account(&self, user: UserId) -> Result<Account> {
         let read = async {
-            let record = self.db.run(move |store| store.user(user)).await?;
+            let record = self.db.account(user).await?;
             record
                 .map(Account::from)
                 .ok_or_else(|| revoked("the account is gone"))
@@ -197,7 +194,7 @@ impl Identities {
 
     async fn check_login(&self, login: LoginId) -> Result<()> {
         let read = async {
-            let exists = self.db.run(move |store| store.has_login(login)).await?;
+            let exists = self.db.has_login(login).await?;
             exists.then_some(()).ok_or_else(signed_out)
         };
         self.logins.get_or_insert_async(&login, read).await
@@ -243,6 +240,13 @@ fn newcomer(claims: &Claims) -> UserRecord {
         version: 1,
         created_at: now_ms(),
     }
+}
+
+fn nobody() -> Error {
+    Error::new(
+        ErrorCode::TokenInvalid,
+        "nobody here is meant by this token",
+    )
 }
 
 fn revoked(message: &str) -> Error {

@@ -1,6 +1,6 @@
 //! What a person's rooms are: read from the database, listened to in the registry.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::dev::Request;
@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{Arrival, User};
 use crate::actors::registry::{self, Known, Registry};
 use crate::actors::send_always;
-use crate::db::Membership;
-use crate::error::{Error, Result};
+use crate::db::{Membership, RoomList};
+use crate::error::Error;
 use crate::ids::{RoomId, UserId};
 use crate::protocol::AccountNotice;
 
@@ -22,34 +22,17 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 /// the log, so that a room may come into it after others that changed later.
 const OVERLAP: i64 = 300_000;
 
-/// What the database says of somebody's rooms, and what the other people of `dm`s are called.
-struct Read {
-    memberships: Vec<Membership>,
-    names: BTreeMap<UserId, String>,
-}
-
 impl User {
     /// Reads their rooms, then listens to them.
     pub(super) fn load(&mut self, arrival: Arrival, ctx: &mut Context<Self>) {
-        let reading = self.read_rooms().into_actor(self);
+        let reading = self.services.db.rooms_of(self.id).into_actor(self);
         ctx.spawn(reading.map(move |read, user, ctx| match read {
-            Ok(Read { memberships, names }) => {
+            Ok(RoomList { memberships, names }) => {
                 user.rooms.replace(memberships, &names);
                 user.listen(arrival, ctx);
             }
             Err(error) => user.turn_away(arrival, error, ctx),
         }));
-    }
-
-    fn read_rooms(&self) -> impl Future<Output = Result<Read>> + use<> {
-        let user = self.id;
-        self.services.db.run(move |store| {
-            let memberships = store.memberships(user)?;
-            let peers: Vec<_> = memberships.iter().filter_map(|room| room.peer).collect();
-            let names = store.users(&peers)?.into_iter();
-            let names = names.map(|peer| (peer.id, peer.name)).collect();
-            Ok(Read { memberships, names })
-        })
     }
 
     fn listen(&mut self, arrival: Arrival, ctx: &mut Context<Self>) {
@@ -96,18 +79,23 @@ impl User {
 
     fn read_overtaken(&mut self, ctx: &mut Context<Self>) {
         let overtaken = std::mem::take(&mut self.overtaken);
-        let reading = self.read_rooms().into_actor(self);
+        let reading = self.services.db.rooms_of(self.id).into_actor(self);
         ctx.spawn(reading.map(move |read, user, ctx| match read {
             Ok(read) => user.take_overtaken(&overtaken, read, ctx),
             Err(error) => log::debug!("user={} rooms could not be read: {error}", user.id),
         }));
     }
 
-    fn take_overtaken(&mut self, overtaken: &HashSet<RoomId>, read: Read, ctx: &mut Context<Self>) {
+    fn take_overtaken(
+        &mut self,
+        overtaken: &HashSet<RoomId>,
+        read: RoomList,
+        ctx: &mut Context<Self>,
+    ) {
         if self.sessions.is_empty() {
             return;
         }
-        let Read { memberships, names } = read;
+        let RoomList { memberships, names } = read;
         for membership in memberships {
             let room = membership.room.id;
             // Who has left meanwhile has not come back by this.

@@ -2,7 +2,7 @@
 //!
 //! Unread is two subtractions from the mark, never a counter (`docs/PROTOCOL.md`, rule 10).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
@@ -119,7 +119,7 @@ fn last_json(event: crate::protocol::Event, viewer: UserId) -> Option<Box<RawVal
 
 impl Rooms {
     /// The list as it was just read. Marks that are newer here than there stay.
-    pub fn replace(&mut self, memberships: Vec<Membership>, names: &BTreeMap<UserId, String>) {
+    pub fn replace(&mut self, memberships: Vec<Membership>, names: &HashMap<UserId, String>) {
         let mut before = std::mem::take(&mut self.0);
         for mut membership in memberships {
             let room = membership.room.id;

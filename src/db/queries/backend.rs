@@ -1,5 +1,7 @@
 //! [`Store`] on a pool of connections: borrows one, asks one query file.
 
+use std::sync::Arc;
+
 use diesel::r2d2::{ConnectionManager, PooledConnection};
 
 use super::{Conn, append, events, lives, logins, rooms, settings, users, write_back};
@@ -129,6 +131,10 @@ impl Store for Backend {
         self.read(|conn| rooms::memberships(conn, user))
     }
 
+    fn memberships_of(&self, users: &[UserId]) -> Result<Vec<Membership>, StoreError> {
+        self.read(|conn| rooms::memberships_of(conn, users))
+    }
+
     fn membership(&self, user: UserId, room: RoomId) -> Result<Option<Membership>, StoreError> {
         self.read(|conn| rooms::membership(conn, user, room))
     }
@@ -160,6 +166,10 @@ impl Store for Backend {
 
     fn user_by_sub(&self, sub: &str) -> Result<Option<UserRecord>, StoreError> {
         self.read(|conn| users::user_by_sub(conn, sub))
+    }
+
+    fn users_by_sub(&self, subs: &[Arc<str>]) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|conn| users::users_by_sub(conn, subs))
     }
 
     fn user_by_username(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
@@ -220,8 +230,8 @@ impl Store for Backend {
         self.change(|conn| logins::end_login_of(conn, token_hash))
     }
 
-    fn has_login(&self, login: LoginId) -> Result<bool, StoreError> {
-        self.read(|conn| logins::has_login(conn, login))
+    fn existing_logins(&self, logins: &[LoginId]) -> Result<Vec<LoginId>, StoreError> {
+        self.read(|conn| logins::existing(conn, logins))
     }
 
     fn sweep_logins(&self, now: i64) -> Result<usize, StoreError> {

@@ -151,10 +151,17 @@ pub(crate) fn end_login_of(
     })
 }
 
-/// See [`crate::db::Store::has_login`].
-pub(crate) fn has_login(conn: &mut Conn, login: LoginId) -> Result<bool, StoreError> {
-    let found = diesel::select(diesel::dsl::exists(logins::table.find(login.raw())));
-    Ok(found.get_result(conn)?)
+/// See [`crate::db::Store::existing_logins`].
+pub(crate) fn existing(conn: &mut Conn, wanted: &[LoginId]) -> Result<Vec<LoginId>, StoreError> {
+    let mut found = Vec::with_capacity(wanted.len());
+    for some in wanted.chunks(super::users::IDS_PER_STATEMENT) {
+        let ids: Vec<i64> = logins::table
+            .filter(logins::id.eq_any(some.iter().map(|login| login.raw())))
+            .select(logins::id)
+            .load(conn)?;
+        found.extend(ids.into_iter().map(LoginId::from_raw));
+    }
+    Ok(found)
 }
 
 /// See [`crate::db::Store::sweep_logins`].

@@ -150,7 +150,15 @@ pub(crate) fn load_room(
 
 /// See [`crate::db::Store::memberships`].
 pub(crate) fn memberships(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>, StoreError> {
-    read_memberships(conn, user, None)
+    read_memberships(conn, &[user], None)
+}
+
+/// See [`crate::db::Store::memberships_of`].
+pub(crate) fn memberships_of(
+    conn: &mut Conn,
+    users: &[UserId],
+) -> Result<Vec<Membership>, StoreError> {
+    read_memberships(conn, users, None)
 }
 
 /// See [`crate::db::Store::membership`].
@@ -159,7 +167,7 @@ pub(crate) fn membership(
     user: UserId,
     room: RoomId,
 ) -> Result<Option<Membership>, StoreError> {
-    Ok(read_memberships(conn, user, Some(room))?.pop())
+    Ok(read_memberships(conn, &[user], Some(room))?.pop())
 }
 
 /// See [`crate::db::Store::standings`].
@@ -178,13 +186,14 @@ pub(crate) fn standings(
         .collect()
 }
 
-/// Two statements for however many rooms: the rooms with their newest messages, and how
-/// often each calls this person by name.
+/// Two statements for however many people and rooms: the rooms with their newest messages, and
+/// how often each calls them by name.
 fn read_memberships(
     conn: &mut Conn,
-    user: UserId,
+    users: &[UserId],
     room: Option<RoomId>,
 ) -> Result<Vec<Membership>, StoreError> {
+    let users: Vec<i64> = users.iter().map(|user| user.raw()).collect();
     read(conn, |conn| {
         let newest_message = entries::room
             .eq(rooms::id)
@@ -192,7 +201,7 @@ fn read_memberships(
         let mut query = members::table
             .inner_join(rooms::table.on(rooms::id.eq(members::room)))
             .left_join(entries::table.on(newest_message))
-            .filter(members::user_id.eq(user.raw()))
+            .filter(members::user_id.eq_any(&users))
             .filter(members::role.is_not_null())
             .select((
                 RoomRow::as_select(),
@@ -205,24 +214,24 @@ fn read_memberships(
             query = query.filter(members::room.eq(room.raw()));
         }
         let rows = query.load::<(RoomRow, MemberRow, Option<EventRow>)>(conn)?;
-        let mentions = unread_mentions(conn, user, room)?;
+        let mentions = unread_mentions(conn, &users, room)?;
         rows.into_iter()
-            .map(|(room, member, last)| membership_of(user, &mentions, room, member, last))
+            .map(|(room, member, last)| membership_of(&mentions, room, member, last))
             .collect()
     })
 }
 
 fn membership_of(
-    user: UserId,
-    mentions: &HashMap<i64, i64>,
+    mentions: &HashMap<(i64, i64), i64>,
     room: RoomRow,
     member: MemberRow,
     last: Option<EventRow>,
 ) -> Result<Membership, StoreError> {
-    let mentions = mentions.get(&room.id).map_or(0, |n| *n.min(&MOST_MENTIONS));
-    let peer = room.peer_of(user);
-    let room = RoomRecord::try_from(room)?;
     let member = MemberRecord::try_from(member)?;
+    let mentions = mentions.get(&(member.user.raw(), room.id));
+    let mentions = mentions.map_or(0, |n| *n.min(&MOST_MENTIONS));
+    let peer = room.peer_of(member.user);
+    let room = RoomRecord::try_from(room)?;
     let visible_from = match room.kind {
         RoomKind::Group => member.joined,
         RoomKind::Dm | RoomKind::Open | RoomKind::Broadcast => Seq::ZERO,
@@ -237,21 +246,21 @@ fn membership_of(
     })
 }
 
-/// By room, how many messages behind somebody's mark call them by name.
+/// By person and room, how many messages behind their mark call them by name.
 fn unread_mentions(
     conn: &mut Conn,
-    user: UserId,
+    users: &[i64],
     room: Option<RoomId>,
-) -> QueryResult<HashMap<i64, i64>> {
+) -> QueryResult<HashMap<(i64, i64), i64>> {
     let mine = members::room
         .eq(mentions::room)
         .and(members::user_id.eq(mentions::user_id));
     let mut query = mentions::table
         .inner_join(members::table.on(mine))
-        .filter(mentions::user_id.eq(user.raw()))
+        .filter(mentions::user_id.eq_any(users))
         .filter(mentions::seq.gt(members::read_seq))
-        .group_by(mentions::room)
-        .select((mentions::room, count_star()))
+        .group_by((mentions::user_id, mentions::room))
+        .select(((mentions::user_id, mentions::room), count_star()))
         .into_boxed();
     if let Some(room) = room {
         query = query.filter(mentions::room.eq(room.raw()));

@@ -1,5 +1,7 @@
 //! Accounts.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 
 use super::matching::containing;
@@ -10,7 +12,7 @@ use crate::db::{StoreError, UserPatch, UserRecord, UserRole, UserStatus};
 use crate::ids::UserId;
 
 /// Most ids in one statement.
-const IDS_PER_STATEMENT: usize = 1000;
+pub(super) const IDS_PER_STATEMENT: usize = 1000;
 /// The only row of the counter of changes.
 const ONLY: i64 = 1;
 
@@ -68,6 +70,24 @@ pub(crate) fn user_by_sub(conn: &mut Conn, sub: &str) -> Result<Option<UserRecor
         .first(conn)
         .optional()?;
     row.map(UserRecord::try_from).transpose()
+}
+
+/// See [`crate::db::Store::users_by_sub`].
+pub(crate) fn users_by_sub(
+    conn: &mut Conn,
+    subs: &[Arc<str>],
+) -> Result<Vec<UserRecord>, StoreError> {
+    let mut found = Vec::with_capacity(subs.len());
+    for some in subs.chunks(IDS_PER_STATEMENT) {
+        let rows = users::table
+            .filter(users::sub.eq_any(some.iter().map(|sub| &**sub)))
+            .select(UserRow::as_select())
+            .load(conn)?;
+        for row in rows {
+            found.push(row.try_into()?);
+        }
+    }
+    Ok(found)
 }
 
 /// See [`crate::db::Store::user_by_username`].

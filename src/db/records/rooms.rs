@@ -1,5 +1,7 @@
 //! Rooms, and who stands how in them.
 
+use std::collections::HashMap;
+
 use crate::ids::{Epoch, RoomId, Seq, UserId};
 use crate::protocol::Event;
 
@@ -159,6 +161,15 @@ pub struct LoadedRoom {
     pub members: Vec<MemberRecord>,
     /// The newest events, ascending, up to `room.head`.
     pub recent: Vec<Event>,
+}
+
+/// Everything that the list of somebody's rooms is made of.
+#[derive(Debug, Clone, Default)]
+pub struct RoomList {
+    /// The rooms, newest change first.
+    pub memberships: Vec<Membership>,
+    /// What the other people of their `dm`s are called.
+    pub names: HashMap<UserId, String>,
 }
 
 /// One of a person's rooms with their own standing in it.

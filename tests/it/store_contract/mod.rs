@@ -9,6 +9,7 @@ mod people;
 mod random;
 mod rooms;
 mod settings;
+mod shared;
 mod trouble;
 mod write_back;
 
