@@ -17,10 +17,22 @@ use crate::protocol::AccountNotice;
 
 /// When a room is read again that had moved on: by then the database has what the log had.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How often at most, each time after twice as long: where everybody writes all the time it
+/// would never end.
+const READINGS: u32 = 4;
 
 /// How far back a list of what has changed begins in a cluster, milliseconds: the database follows
 /// the log, so that a room may come into it after others that changed later.
 const OVERLAP: i64 = 300_000;
+
+/// Why one room is read again.
+#[derive(Clone, Copy)]
+pub(super) enum Reading {
+    /// Who is in it has changed, by this person if that is known.
+    Changed { by: Option<UserId> },
+    /// Its mentions have to be counted; so often was that tried.
+    Recount { turn: u32 },
+}
 
 impl User {
     /// Reads their rooms, then listens to them.
@@ -45,7 +57,7 @@ impl User {
         let asking = self.watch(rooms, ctx).into_actor(self);
         ctx.spawn(asking.map(move |overtaken, user, ctx| match overtaken {
             Ok(overtaken) => {
-                user.read_again_soon(overtaken, ctx);
+                user.read_again_soon(overtaken, 0, ctx);
                 user.tell_all_quiet();
                 let overlap = if user.services.is_shared() {
                     OVERLAP
@@ -68,20 +80,21 @@ impl User {
     }
 
     /// Rooms had moved on before they could be listened to: what is unread there is not quite
-    /// known. They are read once more; where everybody writes all the time it would never end.
-    fn read_again_soon(&mut self, rooms: Vec<RoomId>, ctx: &mut Context<Self>) {
+    /// known. They are read again, for the first time or once more.
+    fn read_again_soon(&mut self, rooms: Vec<RoomId>, before: u32, ctx: &mut Context<Self>) {
         let is_first = self.overtaken.is_empty();
         self.overtaken.extend(rooms);
         if is_first && !self.overtaken.is_empty() {
-            ctx.run_later(READ_AGAIN, |user, ctx| user.read_overtaken(ctx));
+            let pause = READ_AGAIN * 2_u32.pow(before);
+            ctx.run_later(pause, move |user, ctx| user.read_overtaken(before + 1, ctx));
         }
     }
 
-    fn read_overtaken(&mut self, ctx: &mut Context<Self>) {
+    fn read_overtaken(&mut self, turn: u32, ctx: &mut Context<Self>) {
         let overtaken = std::mem::take(&mut self.overtaken);
         let reading = self.services.db.rooms_of(self.id).into_actor(self);
         ctx.spawn(reading.map(move |read, user, ctx| match read {
-            Ok(read) => user.take_overtaken(&overtaken, read, ctx),
+            Ok(read) => user.take_overtaken(&overtaken, read, turn, ctx),
             Err(error) => log::debug!("user={} rooms could not be read: {error}", user.id),
         }));
     }
@@ -90,28 +103,40 @@ impl User {
         &mut self,
         overtaken: &HashSet<RoomId>,
         read: RoomList,
+        turn: u32,
         ctx: &mut Context<Self>,
     ) {
         if self.sessions.is_empty() {
             return;
         }
+        let told = overtaken.iter();
+        let told: Vec<_> = told.map(|room| (*room, self.rooms.unread(*room))).collect();
         let RoomList { memberships, names } = read;
         for membership in memberships {
             let room = membership.room.id;
             // Who has left meanwhile has not come back by this.
             if overtaken.contains(&room) && self.rooms.name(room).is_some() {
                 let peer_name = membership.peer.and_then(|peer| names.get(&peer).cloned());
-                self.rooms.put(membership, peer_name);
+                if self.rooms.put(membership, peer_name) {
+                    self.recount_soon(room, 0, ctx);
+                }
             }
         }
         let rooms = overtaken.iter();
         let rooms = rooms.flat_map(|room| self.rooms.known_of(*room)).collect();
         let asking = self.watch(rooms, ctx).into_actor(self);
-        ctx.spawn(asking.map(|_, user, _| {
+        ctx.spawn(asking.map(move |overtaken, user, ctx| {
             if user.sessions.is_empty() {
                 return user.leave();
             }
+            if turn < READINGS {
+                user.read_again_soon(overtaken.unwrap_or_default(), turn, ctx);
+            }
             user.tell_all_quiet();
+            let news = told.into_iter();
+            for (room, _) in news.filter(|(room, before)| user.rooms.unread(*room) != *before) {
+                user.tell_count(room);
+            }
         }));
     }
 
@@ -124,12 +149,7 @@ impl User {
     }
 
     /// Reads one room again: it is new, or gone, or its mentions have to be counted.
-    pub(super) fn reload_room(
-        &mut self,
-        room: RoomId,
-        invited_by: Option<UserId>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn reload_room(&mut self, room: RoomId, why: Reading, ctx: &mut Context<Self>) {
         let user = self.id;
         let reading = self.services.db.run(move |store| {
             let membership = store.membership(user, room)?;
@@ -143,7 +163,7 @@ impl User {
                 .map(move |read, user, ctx| match read {
                     Ok((Some(membership), peer)) => {
                         let name = peer.map(|peer| peer.name);
-                        user.enter(membership, name, invited_by, ctx);
+                        user.enter(membership, name, why, ctx);
                     }
                     Ok((None, _)) => user.exit(room),
                     Err(error) => {
@@ -157,7 +177,7 @@ impl User {
         &mut self,
         membership: Membership,
         peer_name: Option<String>,
-        invited_by: Option<UserId>,
+        why: Reading,
         ctx: &mut Context<Self>,
     ) {
         if self.sessions.is_empty() {
@@ -168,24 +188,36 @@ impl User {
         // It may be told twice, or have stood in the list that they were welcomed with.
         let is_new = self.rooms.name(room).is_none();
         let unread = self.rooms.unread(room);
-        self.rooms.put(membership, peer_name);
+        let recount = self.rooms.put(membership, peer_name);
+        match why {
+            Reading::Changed { .. } if recount => self.recount_soon(room, 0, ctx),
+            Reading::Recount { turn } if recount && turn < READINGS => {
+                self.recount_soon(room, turn, ctx);
+            }
+            Reading::Changed { .. } | Reading::Recount { .. } => {}
+        }
         let asking = self.watch(self.rooms.known_of(room), ctx);
         ctx.spawn(asking.into_actor(self).map(move |overtaken, user, ctx| {
             if user.sessions.is_empty() {
                 // A busy registry may have heard it after it had heard that they left.
                 return user.leave();
             }
-            user.read_again_soon(overtaken.unwrap_or_default(), ctx);
+            user.read_again_soon(overtaken.unwrap_or_default(), 0, ctx);
             user.tell_quiet(room);
-            if let Some(by) = invited_by.filter(|by| is_new && *by != user.id)
+            if let Reading::Changed { by: Some(by) } = why
+                && is_new
+                && by != user.id
                 && let Some(name) = user.rooms.name(room)
             {
                 let data = json!({ "room": room, "name": name, "from": by });
                 user.notify(AccountNotice::Invited, data);
-                // What was written between the invitation and this reading rings no more.
+            }
+            if is_new {
+                // What was written since they came in, and before this reading, rings no more.
                 user.tell_unread(room);
             }
-            if invited_by.is_none() && user.rooms.unread(room) != unread {
+            let is_recount = matches!(why, Reading::Recount { .. });
+            if is_recount && user.rooms.unread(room) != unread {
                 user.tell_count(room);
             }
         }));

@@ -22,6 +22,7 @@ use actix::prelude::*;
 use serde_json::json;
 
 use self::checking::Checking;
+use self::loading::Reading;
 pub use self::message::{Command, News};
 use self::rereading::Rereading;
 use self::restoring::EndNotice;
@@ -237,7 +238,7 @@ impl User {
             return;
         };
         if recount {
-            self.recount_soon(room, ctx);
+            self.recount_soon(room, 0, ctx);
         }
         let Some((unread, mentions)) = self.rooms.unread(room) else {
             return;
@@ -250,9 +251,10 @@ impl User {
     }
 
     /// Counts the mentions of a room again, once the mark is in the database.
-    fn recount_soon(&self, room: RoomId, ctx: &mut Context<Self>) {
-        ctx.run_later(RECOUNT_DELAY, move |user, ctx| {
-            user.reload_room(room, None, ctx);
+    fn recount_soon(&self, room: RoomId, before: u32, ctx: &mut Context<Self>) {
+        let turn = before + 1;
+        ctx.run_later(RECOUNT_DELAY * 2_u32.pow(before), move |user, ctx| {
+            user.reload_room(room, Reading::Recount { turn }, ctx);
         });
     }
 
@@ -297,7 +299,9 @@ impl User {
                 (self.presence, self.presence_text) = (status, text);
                 self.tell_presence();
             }
-            Command::MembershipChanged { room, by } => self.reload_room(room, Some(by), ctx),
+            Command::MembershipChanged { room, by } => {
+                self.reload_room(room, Reading::Changed { by: Some(by) }, ctx);
+            }
             Command::Marked { room, mark } => self.marked(room, mark, ctx),
             Command::Revoke { login, except } => self.revoke(login, except),
             Command::Recheck => self.recheck(ctx),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::User;
+use super::loading::Reading;
 use crate::actors::backoff::{Backoff, Task};
 use crate::db::{Range, Select, Store, StoreError};
 use crate::ids::{RoomId, Seq, UserId};
@@ -103,11 +104,11 @@ impl User {
         for (room, by) in difference.new {
             // Its news may have come while this was read.
             if self.rooms.name(room).is_none() {
-                self.reload_room(room, by, ctx);
+                self.reload_room(room, Reading::Changed { by }, ctx);
             }
         }
         for room in difference.gone {
-            self.reload_room(room, None, ctx);
+            self.reload_room(room, Reading::Changed { by: None }, ctx);
         }
         if self.rereading.wanted {
             self.read_rooms_again(ctx);

@@ -131,13 +131,18 @@ impl Rooms {
         }
     }
 
-    /// One room as it was just read.
-    pub fn put(&mut self, mut membership: Membership, peer_name: Option<String>) {
-        let room = membership.room.id;
+    /// One room as it was just read. True when its mentions have to be counted again: the
+    /// database did not have the newest mark yet.
+    pub fn put(&mut self, mut membership: Membership, peer_name: Option<String>) -> bool {
+        let (room, read) = (membership.room.id, membership.member.mark.read);
         if let Some(mine) = self.0.get(&room) {
             keep_newer_mark(&mut membership, mine.membership.member.mark);
         }
-        self.0.insert(room, Mine::new(membership, peer_name));
+        let is_early = membership.member.mark.read > read;
+        let mine = Mine::new(membership, peer_name);
+        let recount = is_early && mine.mentions() > 0;
+        self.0.insert(room, mine);
+        recount
     }
 
     /// They are not a member any more.

@@ -45,7 +45,7 @@ impl User {
     pub(super) fn changed(&mut self, loud: &[Change], quiet: &[Change], ctx: &mut Context<Self>) {
         for change in loud.iter().chain(quiet) {
             if self.rooms.change(change) {
-                self.recount_soon(change.room, ctx);
+                self.recount_soon(change.room, 0, ctx);
             }
         }
         let total = self.rooms.total();
