@@ -25,6 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const KEEPALIVE: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
     SET tcp_keepalives_count = 3";
 
+/// Asks the server whether it is there, and ends what a node has left that hangs in the middle
+/// of a `COPY`: it keeps the rooms of its batch locked, and no timeout of Postgres ends that.
+const LOOK: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    WHERE datname = current_database() AND usename = current_user AND state = 'active' \
+    AND wait_event = 'ClientRead' AND query LIKE 'COPY \"events\"(%' \
+    AND query_start < now() - interval '5 s'";
+
 /// Names our lock among others in the same database: "mada" in ASCII. The second half of
 /// the key is the schema, so that two chats can share a database.
 const TRY_LOCK: &str =
@@ -163,7 +170,7 @@ impl Keeper {
         let alive = self
             .conn
             .as_mut()
-            .is_some_and(|conn| conn.batch_execute("SELECT 1").is_ok());
+            .is_some_and(|conn| conn.batch_execute(LOOK).is_ok());
         if alive {
             return self.share_life();
         }
